@@ -1,0 +1,1 @@
+"""Built-in connectors; they import only `ingest.api`, like any other plug-in."""

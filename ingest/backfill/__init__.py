@@ -1,0 +1,1 @@
+"""Files straight into the warehouse, once, with an end."""

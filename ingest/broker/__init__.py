@@ -1,0 +1,1 @@
+"""Everything that speaks Kafka; nothing else in the house imports its client."""

@@ -1,0 +1,1 @@
+"""Kafka topic partitions into committed Parquet files."""

@@ -1,0 +1,1 @@
+"""The one place that builds concrete objects from a configuration."""
