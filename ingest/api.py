@@ -8,8 +8,8 @@ A connector is a class registered under an entry point group of its distribution
     ingest.filesystems =     NAME = package.module:Class      a Filesystem
     ingest.partition_paths = NAME = package.module:function   a PartitionPath
 
-and is used by writing NAME in the configuration (`type = "NAME"`, `parser = "NAME"`, `partition_by = "NAME"`). Its class
-attribute `Options` declares its own configuration keys. `ingest.testing` holds the contract suites; a connector is
+and is used by writing NAME in the configuration (`type = "NAME"`, `parser = "NAME"`, `partition_by = "NAME"`).
+Its class attribute `Options` declares its own configuration keys. `ingest.testing` holds the contract suites; a connector is
 finished when it passes its suite.
 """
 
@@ -78,7 +78,7 @@ __all__ = [
     "type_name",
 ]
 
-O = TypeVar("O", bound=Options)  # noqa: E741 - the options of a connector
+O = TypeVar("O", bound=Options)
 
 # ── sources ──────────────────────────────────────────────────────────────────
 
@@ -168,11 +168,12 @@ class StreamStatus:
 class Source(abc.ABC, Generic[S]):
     """Reads streams of bytes and hands them out as blocks of lines.
 
-    Called from one thread. No method blocks for longer than one read of a local file; nothing sleeps: `next_poll` says when
-    to come again. No state outside `resume`'s argument and `LineBlock.state` may be needed to go on after kill -9.
+    Called from one thread. No method blocks for longer than one read of a local file; nothing sleeps: `next_poll` says
+    when to come again. No state outside `resume`'s argument and `LineBlock.state` may be needed to go on after kill -9.
 
-    Delivery: blocks of one generation reach Kafka in the order in which they were handed out, and after a crash the source is
-    given what was acknowledged, so that it hands out the rest again with *the same positions*: same bytes, same line ends.
+    Delivery: blocks of one generation reach Kafka in the order in which they were handed out, and after a crash the source
+    is given what was acknowledged, so that it hands out the rest again with *the same positions*: same bytes, same
+    line ends.
     """
 
     Options: ClassVar[type[SourceOptions]]
@@ -274,8 +275,8 @@ class Entry:
 class Filesystem(abc.ABC, Generic[F]):
     """Six verbs on which the commit chain stands. Paths are relative to the root, parts joined by "/", no ".." in them.
 
-    Every verb may be called from several threads. A verb either has happened when it returns, or has not happened when it
-    raises anything but OutcomeUnknown. Errors of all verbs:
+    Every verb may be called from several threads. A verb either has happened when it returns, or has not happened when
+    it raises anything but OutcomeUnknown. Errors of all verbs:
 
         Unavailable      not now; nothing was changed (no answer to connect, standby, safe mode, no space)
         OutcomeUnknown   the answer was lost after the request was sent (create, move, mkdir and delete only)
@@ -293,8 +294,8 @@ class Filesystem(abc.ABC, Generic[F]):
     def create(self, path: str, source: bytes | Path) -> None:
         """Make a whole file, without overwriting: at no moment does `path` show a part of it.
 
-        Of two that create the same path at once exactly one wins. Missing parents are made. `source` is the content, or a
-        local file that holds it and that may be consumed (linked or renamed away) where that is cheaper.
+        Of two that create the same path at once exactly one wins. Missing parents are made. `source` is the content, or
+        a local file that holds it and that may be consumed (linked or renamed away) where that is cheaper.
 
         Raises:
             FileExists: `path` is there, whatever its content; nothing was changed.
@@ -345,7 +346,7 @@ class Filesystem(abc.ABC, Generic[F]):
 # ── partition paths ──────────────────────────────────────────────────────────────────
 
 PartitionPath: TypeAlias = Callable[[pa.RecordBatch, pa.TimestampArray], pa.StringArray]
-"""A partition-path function: (columns of n rows, their event times as timestamp[us] UTC without nulls) → n relative paths.
+"""A partition-path function: columns of n rows, their event times as timestamp[us] UTC without nulls → n relative paths.
 
 It must be deterministic and pure, and name directories in Hive's form (`dt=2026-11-23/hour=01`); the house escapes and
 checks each part and keeps it under the root. Few distinct paths per block: each becomes a file of its own.

@@ -40,8 +40,8 @@ class Stream:
 class Flag:
     """What is unusual about a line; travels in the record header `ingest-flags`.
 
-    `names` are from "partial" (no newline at its end), "truncated" (cut at max_line). `length` is the original length in
-    bytes where the line was cut, else None.
+    `names` are from "partial" (no newline at its end), "truncated" (cut at max_line). `length` is the original length
+    in bytes where the line was cut, else None.
     """
 
     names: tuple[str, ...]
@@ -60,7 +60,7 @@ class LineBlock:
         positions: int64[n + 1], positions in the generation: record i covers [positions[i], positions[i + 1]), newline
             and bytes skipped before it included. positions[0] is the end of the last record before this block, so
             that the intervals of a generation are contiguous. With n = 0 it has one element.
-        end: position up to which the stream was read, >= positions[-1]; more where trailing bytes were skipped on purpose.
+        end: position up to which the stream was read, >= positions[-1]; more where trailing bytes were skipped.
         flags: row → Flag, only for the unusual ones.
         boundary: the last line's end is not decided by the bytes alone (a partial line given out at close, a multiline
             timeout): it must be durable before the block is sent, and be kept when the bytes are read again.
@@ -186,8 +186,8 @@ class Parsed:
         rejects: int64[m], ascending: which values were refused. Every value is in `rows` or in `rejects`, never both.
         reasons: m short texts, a fixed vocabulary per parser ("not a JSON object", "duplicate key"): they become metric
             labels, so no value of a record may be in them.
-        new_columns: fields found in the data that the schema lacks. When not empty the rest is void: agree on the columns
-            with the other workers, then parse again with the agreed schema.
+        new_columns: fields found in the data that the schema lacks. When not empty the rest is void: agree on the
+            columns with the other workers, then parse again with the agreed schema.
         counted: reason → how many values were accepted but changed (digits of a timestamp cut).
     """
 

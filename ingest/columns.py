@@ -27,8 +27,8 @@ _TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*|\d+|[<>(),:])")
 def arrow_type(name: str) -> pa.DataType:
     """Return the Arrow type that `name` stands for.
 
-    Plain names are those above; `decimal128(p, s)`, `list<T>`, `struct<a: T, b: T>` and `map<K, V>` nest. A timestamp is
-    microseconds UTC.
+    Plain names are those above; `decimal128(p, s)`, `list<T>`, `struct<a: T, b: T>` and `map<K, V>` nest. A timestamp
+    is microseconds UTC.
 
     Raises:
         ValueError: no such type; the text says which part.
