@@ -5,18 +5,31 @@ An options table is a `msgspec.Struct`; a field is declared once, and parse, che
 
     class SpoolOptions(Options):
         age: Annotated[Duration, option("Files younger than this are left alone.")] = Duration.of("5s")
+
+`ingest.config.decode` reads tables strictly by these declarations. What one field can't say (two that exclude each
+other) goes into `__post_init__`: raise `ConfigError("key", "problem")`, with the key as seen from this table, or
+ValueError for the table as a whole.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Self
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Self
 
 import msgspec
 
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|KiB|MiB|GiB)\s*")
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)\s*")
+_DURATION_UNITS = {
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+    "d": Fraction(86400),
+}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|kB|MB|GB|KiB|MiB|GiB)\s*")
 _SIZE_UNITS = {
     "B": 1,
     "kB": 10**3,
@@ -26,6 +39,8 @@ _SIZE_UNITS = {
     "MiB": 1 << 20,
     "GiB": 1 << 30,
 }
+_MAX_DIGITS = 40
+"""Longer texts are no durations and no sizes; also keeps the arithmetic small."""
 
 
 class Duration(float):
@@ -34,16 +49,20 @@ class Duration(float):
     @classmethod
     def of(cls, text: str) -> Self:
         """Parse; raises ValueError saying what would be right."""
-        match = _DURATION.fullmatch(text)
+        match = _DURATION.fullmatch(text) if len(text) <= _MAX_DIGITS else None
         if match is None:
             raise ValueError(f'expected a duration such as "250ms", "10s", "5m", "1h" or "14d", got "{text}"')
-        return cls(float(match[1]) * _DURATION_UNITS[match[2]])
+        return cls(float(Fraction(match[1]) * _DURATION_UNITS[match[2]]))
 
     def __str__(self) -> str:
-        for unit in ("d", "h", "m", "s"):
-            if self and self % _DURATION_UNITS[unit] == 0:
-                return f"{int(self / _DURATION_UNITS[unit])}{unit}"
-        return f"{self * 1000:g}ms" if self else "0s"
+        """Return a text that `of` reads back as the same number (if it is neither negative nor beyond all measure)."""
+        if not math.isfinite(self) or self == 0:
+            return f"{float(self):g}s"
+        for unit, seconds in reversed(_DURATION_UNITS.items()):
+            count = round(Fraction(self) / seconds)
+            if count and float(count * seconds) == self:
+                return f"{count}{unit}"
+        return f"{Decimal(repr(float(self))):f}s"
 
 
 class Size(int):
@@ -52,12 +71,16 @@ class Size(int):
     @classmethod
     def of(cls, text: str) -> Self:
         """Parse; raises ValueError saying what would be right."""
-        match = _SIZE.fullmatch(text)
+        match = _SIZE.fullmatch(text) if len(text) <= _MAX_DIGITS else None
         if match is None:
             raise ValueError(f'expected a size such as "512B", "64KiB", "1MiB" or "10MB", got "{text}"')
-        return cls(float(match[1]) * _SIZE_UNITS[match[2]])
+        size = Fraction(match[1]) * _SIZE_UNITS[match[2]]
+        if size.denominator != 1:
+            raise ValueError(f'expected whole bytes, got "{text}"')
+        return cls(size)
 
     def __str__(self) -> str:
+        """Return a text that `of` reads back as the same number (if it is not negative)."""
         for unit in ("GiB", "MiB", "KiB"):
             if self and self % _SIZE_UNITS[unit] == 0:
                 return f"{int(self) // _SIZE_UNITS[unit]}{unit}"
@@ -65,7 +88,10 @@ class Size(int):
 
 
 class Secret(str):
-    """A value that appears in no output: its repr and str hide it, `reveal()` gives it."""
+    """A value that appears in no output: its repr, str and format hide it, `reveal()` gives it.
+
+    It is still a str: joining or adding it to other strings reveals it.
+    """
 
     __slots__ = ()
 
@@ -74,6 +100,9 @@ class Secret(str):
 
     def __str__(self) -> str:
         return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
 
     def reveal(self) -> str:
         """Return the secret itself; only for the call that needs it."""
@@ -84,14 +113,23 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of every options table."""
 
 
-def option(text: str, *, example: object = None, ge: float | None = None, le: float | None = None) -> msgspec.Meta:
+def option(
+    text: str,
+    *,
+    example: object = None,
+    ge: float | None = None,
+    le: float | None = None,
+    absolute: bool = False,
+) -> msgspec.Meta:
     """Declare what an option does; `text` is one or more sentences for the person who writes the file.
 
     Args:
         text: help, ends with a full stop.
-        example: a TOML-able value shown where the default is not telling.
-        ge: smallest value allowed, inclusive.
+        example: a TOML-able value shown where there is no default, or the default is not telling.
+        ge: smallest value allowed, inclusive; numbers, durations (in seconds) and sizes (in bytes).
         le: largest value allowed, inclusive.
+        absolute: the text, or each text of a list, must be an absolute path.
     """
-    extra = None if example is None else {"example": example}
-    return msgspec.Meta(description=text, ge=ge, le=le, extra=extra)
+    # Limits go into `extra`: msgspec refuses them on optional, duration and size fields.
+    extra: dict[str, Any] = {"example": example, "ge": ge, "le": le, "absolute": absolute or None}
+    return msgspec.Meta(description=text, extra={key: value for key, value in extra.items() if value is not None})
