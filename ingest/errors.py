@@ -76,8 +76,8 @@ class DataLoss(IngestError):
     """Records that should be there are not. The partition stops until a person accepts it.
 
     `kind` is "retention" (the log begins after our next offset), "recreated" (another topic id), "truncated" (the log
-    was cut below what was read) or "went back" (the log ends before our next offset). [first, next) are the lost offsets
-    where they are known; next = None: offsets go on in a new era.
+    was cut below what was read) or "went back" (the log ends before our next offset). [first, next) are the lost
+    offsets where they are known; next = None: offsets go on in a new era.
     """
 
     exit_code = 3
