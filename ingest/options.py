@@ -56,7 +56,7 @@ class Duration(float):
 
     def __str__(self) -> str:
         """Return a text that `of` reads back as the same number (if it is neither negative nor beyond all measure)."""
-        if not math.isfinite(self) or self == 0:
+        if not math.isfinite(self) or not self:
             return f"{float(self):g}s"
         for unit, seconds in reversed(_DURATION_UNITS.items()):
             count = round(Fraction(self) / seconds)
