@@ -41,7 +41,7 @@ class Lines:
             if statement.tokens[:1] == ["["]:
                 table = self._header(statement)
             else:
-                self._note((*table, *_names(statement.tokens)), statement.line)
+                self._keys(table, statement)
 
     def of(self, path: KeyPath) -> int | None:
         """Return the line of the key, or of the nearest table around it; None when even that is not in the text."""
@@ -50,10 +50,11 @@ class Lines:
                 return self._lines[path[:length]]
         return None
 
-    def _note(self, path: KeyPath, line: int) -> None:
-        """Remember the key, and the tables that it opens on its way."""
-        for length in range(1, len(path) + 1):
-            self._lines.setdefault(path[:length], line)
+    def _keys(self, table: KeyPath, statement: _Statement) -> None:
+        """Remember `a.b = …`, and the tables that it opens on its way."""
+        names = _names(statement.tokens)
+        for length in range(1, len(names) + 1):
+            self._lines.setdefault((*table, *names[:length]), statement.line)
 
     def _header(self, statement: _Statement) -> KeyPath:
         """Return the table that `[a.b]` or `[[a.b]]` opens, with the index of each array on the way."""
@@ -61,12 +62,13 @@ class Lines:
         path: KeyPath = ()
         for number, name in enumerate(names, 1):
             path = (*path, name)
-            if number == len(names) and statement.tokens[:2] == ["[", "["]:
-                self._counts[path] = self._counts.get(path, 0) + 1
-            if path in self._counts:
+            if number == len(names):
                 self._lines.setdefault(path, statement.line)
+                if statement.tokens[:2] == ["[", "["]:
+                    self._counts[path] = self._counts.get(path, 0) + 1
+            if path in self._counts:
                 path = (*path, self._counts[path] - 1)
-        self._note(path, statement.line)
+        self._lines.setdefault(path, statement.line)
         return path
 
 

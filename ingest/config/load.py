@@ -109,13 +109,7 @@ def load(
     data = expand(data, os.environ if environment is None else environment, problems)
     tables = _tables(data, registry, problems)
     if len(problems):
-        lines = Lines(text)
-
-        def where(key: KeyPath) -> str:
-            line = lines.of(key)
-            return f"{path}: " if line is None else f"{path}:{line}: "
-
-        problems.raise_if_any(where)
+        problems.raise_if_any(str(path), Lines(text).of)
     return Config(
         path=path,
         kafka=tables.kafka,

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ingest.api import FilesystemOptions, SourceOptions
-from ingest.config.cron import parse_cron
 from ingest.config.zones import check_zone
+from ingest.cron import validate_cron
 from ingest.errors import ConfigError
 from ingest.options import Duration, Options, Secret, Size, option
 
@@ -176,7 +176,7 @@ class RotateOptions(Options):
         check_zone("timezone", self.timezone)
         if self.cron is not None:
             try:
-                parse_cron(self.cron)
+                validate_cron(self.cron)
             except ValueError as error:
                 raise ConfigError("cron", str(error)) from error
 

@@ -52,14 +52,24 @@ class Problems:
         for problem in error.errors if isinstance(error, ConfigErrors) else [error]:
             self.add((*path, *parse_key(problem.key)), problem.problem)
 
-    def raise_if_any(self, where: Callable[[KeyPath], str] = lambda _: "") -> None:
+    def raise_if_any(self, file: str = "", line_of: Callable[[KeyPath], int | None] = lambda _: None) -> None:
         """Raise ConfigErrors when there are problems.
 
         Args:
-            where: path of a key → what stands before its line, such as "ingest.toml:12: ".
+            file: what stands before each problem; "" = nothing.
+            line_of: path of a key → its line there, by which the problems are sorted.
         """
-        if self._found:
-            raise ConfigErrors(
-                [ConfigError(problem.key, problem.text) for problem in self._found],
-                [f"{where(problem.path)}{ConfigError(problem.key, problem.text)}" for problem in self._found],
-            )
+        if not self._found:
+            return
+        numbered = sorted(
+            ((line_of(problem.path) or 0, ConfigError(problem.key, problem.text)) for problem in self._found),
+            key=lambda pair: pair[0],
+        )
+        lines = [f"{_where(file, line)}{error}" for line, error in numbered]
+        raise ConfigErrors([error for _, error in numbered], lines)
+
+
+def _where(file: str, line: int) -> str:
+    if not file:
+        return ""
+    return f"{file}:{line}: " if line else f"{file}: "

@@ -146,7 +146,8 @@ def _fault(target: object, parent: type[Any], options: type[Options]) -> str:
     if not (isinstance(target, type) and issubclass(target, parent)):
         return f"is not a subclass of ingest.api.{parent.__name__}"
     if inspect.isabstract(target):
-        return f"lacks {', '.join(sorted(getattr(target, '__abstractmethods__', ())))}"
+        missing: frozenset[str] = getattr(target, "__abstractmethods__", frozenset())
+        return f"lacks {', '.join(sorted(missing))}"
     declared = getattr(target, "Options", None)
     if not (isinstance(declared, type) and issubclass(declared, options)):
         return f"has no class attribute Options that extends ingest.api.{options.__name__}"

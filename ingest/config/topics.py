@@ -98,7 +98,7 @@ class Topics:
         return TopicConfig(topic, str(name), own, options) if len(problems) == before else None
 
     def check_defaults(self, problems: Problems) -> None:
-        """Note what is wrong with the defaults for every topic: their own keys, and keys that no parser in use knows."""
+        """Note what is wrong with the defaults for every topic, also keys that no parser in use knows."""
         own = {key: value for key, value in self._defaults.items() if key in OWN}
         Decoder(problems).table(TopicOptions, own, DEFAULTS)
         tables = [self._defaults, *self._overrides.values()]
