@@ -38,6 +38,15 @@ from ingest.errors import (
     StateDamaged,
     Unavailable,
 )
+from ingest.instants import (
+    Instant,
+    Instants,
+    check_calendar,
+    instant_of_number,
+    instant_of_text,
+    instants_of_numbers,
+    instants_of_texts,
+)
 from ingest.options import Duration, Options, Secret, Size, option
 
 __all__ = [
@@ -54,6 +63,8 @@ __all__ = [
     "FilesystemOptions",
     "Flag",
     "IngestError",
+    "Instant",
+    "Instants",
     "Int64s",
     "LineBlock",
     "Options",
@@ -74,6 +85,11 @@ __all__ = [
     "StreamStatus",
     "Unavailable",
     "arrow_type",
+    "check_calendar",
+    "instant_of_number",
+    "instant_of_text",
+    "instants_of_numbers",
+    "instants_of_texts",
     "option",
     "type_name",
 ]
