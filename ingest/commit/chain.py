@@ -221,6 +221,11 @@ def crc32c(content: bytes) -> int:
     return int(_crc32c.crc32c(content))
 
 
+def crc32c_more(content: bytes, before: int) -> int:
+    """Return the CRC-32C of what gave `before`, followed by `content`."""
+    return int(_crc32c.crc32c(content, before))
+
+
 def micros(seconds: float) -> int:
     """Return wall-clock seconds since 1970 as whole microseconds."""
     return round(seconds * 1_000_000)

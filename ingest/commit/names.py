@@ -34,6 +34,7 @@ MAX_PART = 255
 META = "_ingest"
 QUARANTINE = "_quarantine"
 ROOT = f"{META}/root.json"
+START = "start.json"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _HASH_DIGITS = 32
@@ -163,7 +164,7 @@ def era_dir(key: ChainKey, era: int) -> str:
 
 def start_path(key: ChainKey, era: int) -> str:
     """Return the path of the record where an era begins."""
-    return f"{era_dir(key, era)}/start.json"
+    return f"{era_dir(key, era)}/{START}"
 
 
 def commits_dir(key: ChainKey, era: int) -> str:
