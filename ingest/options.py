@@ -17,7 +17,7 @@ import math
 import re
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, Self, dataclass_transform
 
 import msgspec
 
@@ -109,7 +109,17 @@ class Secret(str):
         return str.__str__(self)
 
 
-class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class _KeywordOnly(msgspec.StructMeta):
+    """Makes every options table keyword-only: msgspec does not inherit that, and then refuses a required option in a
+    table whose parent has optional ones, as all connectors' tables have.
+    """
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any) -> Any:
+        return super().__new__(mcs, name, bases, namespace, **{"kw_only": True, **settings})
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(msgspec.field,))
+class Options(msgspec.Struct, metaclass=_KeywordOnly, forbid_unknown_fields=True):
     """Base of every options table."""
 
 
