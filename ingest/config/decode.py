@@ -176,9 +176,9 @@ class Decoder:
         """Check what `option` says beyond the type. A number that is not a number passes no limit."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             if "ge" in limits and not value >= limits["ge"]:
-                self._problems.add(path, f"must be at least {_like(value, limits['ge'])}, {_got(data)}")
+                self._problems.add(path, f"must be at least {limit_text(type(value), limits['ge'])}, {_got(data)}")
             if "le" in limits and not value <= limits["le"]:
-                self._problems.add(path, f"must be at most {_like(value, limits['le'])}, {_got(data)}")
+                self._problems.add(path, f"must be at most {limit_text(type(value), limits['le'])}, {_got(data)}")
         if limits.get("absolute"):
             several = isinstance(value, list)
             for number, text in enumerate(value if several else [value]):
@@ -243,6 +243,7 @@ def _got(data: object) -> str:
     return f"got {text if len(text) <= 60 else text[:57] + '…'}"
 
 
-def _like(value: Any, limit: float) -> str:
-    """Return the limit in the form in which the value is written."""
-    return str(type(value)(limit)) if isinstance(value, Duration | Size) else f"{limit:g}"
+def limit_text(kind: Any, limit: float) -> str:
+    """Return a limit in the form in which values of the type are written."""
+    members = [member for member in typing.get_args(kind) if member is not types.NoneType] or [kind]
+    return str(members[0](limit)) if members[0] in (Duration, Size) else f"{limit:g}"

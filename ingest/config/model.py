@@ -20,7 +20,7 @@ from ingest.options import Duration, Options, Secret, Size, option
 
 
 class SecurityOptions(Options):
-    """How to reach Kafka safely, [kafka.security]."""
+    """How to reach Kafka safely."""
 
     protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
@@ -81,7 +81,7 @@ class SecurityOptions(Options):
 
 
 class KafkaOptions(Options):
-    """The cluster, [kafka]."""
+    """The Kafka cluster."""
 
     bootstrap: Annotated[
         list[str],
@@ -100,7 +100,7 @@ class KafkaOptions(Options):
 
 
 class StateOptions(Options):
-    """What must survive a restart, [state]."""
+    """What must survive a restart."""
 
     dir: Annotated[
         str,
@@ -109,7 +109,7 @@ class StateOptions(Options):
 
 
 class WebOptions(Options):
-    """Metrics, health and the status page, [web]. Without the table (and without `--listen`) nothing listens."""
+    """Metrics, health and the status page. Without the table (and without `--listen`) nothing listens."""
 
     listen: Annotated[str, option("Address for /metrics (Prometheus), /healthz, /readyz and the status page at /.")] = (
         "127.0.0.1:9464"
@@ -117,7 +117,7 @@ class WebOptions(Options):
 
 
 class LogOptions(Options):
-    """What the program says of itself, on stderr, [log]."""
+    """What the program says of itself, on stderr."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"], option("The least important thing that is said.")
@@ -129,14 +129,14 @@ class LogOptions(Options):
 
 
 class QuarantineOptions(Options):
-    """How much may be unparsable before a partition stops, `quarantine`."""
+    """How much may be unparsable before a partition stops."""
 
     max_ratio: Annotated[float, option("The part of a full window that may be quarantined.", ge=0, le=1)] = 0.05
     window: Annotated[int, option("So many records are looked at together.", ge=1)] = 10_000
 
 
 class EventTimeOptions(Options):
-    """When a record happened, `event_time`; it chooses the record's partition path."""
+    """When a record happened; it chooses the record's partition path."""
 
     field: Annotated[
         str | None,
@@ -159,7 +159,7 @@ class EventTimeOptions(Options):
 
 
 class RotateOptions(Options):
-    """When the open files of a topic partition are closed and committed, `rotate`: whichever comes first."""
+    """When the open files of a topic partition are closed and committed: whichever comes first."""
 
     rows: Annotated[int, option("After so many rows.", ge=1)] = 5_000_000
     bytes: Annotated[Size, option("After so many bytes of Parquet.", ge=1)] = Size.of("256MiB")
@@ -182,7 +182,7 @@ class RotateOptions(Options):
 
 
 class ParquetOptions(Options):
-    """How the files are written, `parquet`."""
+    """How the files are written."""
 
     compression: Annotated[
         Literal["zstd", "snappy", "gzip", "lz4", "brotli", "none"], option("How pages are compressed.")
@@ -212,7 +212,7 @@ LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10), "brotli": range(12), "lz4"
 
 
 class ColumnsOptions(Options):
-    """What the columns that say where a row came from are called, `columns`."""
+    """What the columns that say where a row came from are called."""
 
     kafka_partition: Annotated[str, option("The Kafka partition.")] = "kafka_partition"
     kafka_offset: Annotated[str, option("The offset of the record.")] = "kafka_offset"
@@ -269,7 +269,7 @@ class TopicOptions(Options):
 
 
 class SinkOptions(Options):
-    """From Kafka to the warehouse, [sink]."""
+    """From Kafka to the warehouse."""
 
     group: Annotated[str, option("The consumer group; workers of one group share the topics.", example="warehouse")]
     destination: Annotated[FilesystemOptions, option("The warehouse.")]
