@@ -72,9 +72,7 @@ def compress(codec: Codec, data: Readable) -> bytes:
         case Codec.SNAPPY:
             return _compress_snappy(memoryview(data))
         case Codec.LZ4:
-            frame: bytes = lz4.frame.compress(
-                data, block_linked=False, block_size=lz4.frame.BLOCKSIZE_MAX256KB, store_size=False
-            )
+            frame: bytes = lz4.frame.compress(data, block_linked=False, block_size=lz4.frame.BLOCKSIZE_MAX256KB)
             return frame
         case Codec.ZSTD:
             return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data)

@@ -17,12 +17,10 @@ import pyarrow as pa
 
 from ingest.blocks import Identity, Int64s
 from ingest.broker.wire.headers import (
-    POSITION_KEY,
     POSITION_LIMIT,
     POSITION_SECTION,
-    position_keys,
+    position_headers,
     read_headers,
-    read_positions,
 )
 from ingest.broker.wire.layout import Malformed
 from ingest.broker.wire.pieces import copy_pieces
@@ -77,17 +75,15 @@ def read_identity(data: Bytes, fields: Fields) -> tuple[Identity, dict[int, byte
     sizes = fields.ends - fields.headers
     counts = data.take(fields.headers, mode="clip")
     positioned = np.flatnonzero((counts == 2) & (sizes == POSITION_SECTION))
-    positioned = positioned[position_keys(data, fields.headers[positioned] + 1)]
+    ours, numbers = position_headers(data, fields.headers[positioned] + 1)
     other = (counts != 0) | (sizes != 1)
-    other[positioned] = False
+    other[positioned[ours]] = False
+    valid = ours & (numbers[1] < numbers[2]) & (numbers[2] < POSITION_LIMIT)
     present = np.zeros(rows, np.bool_)
+    present[positioned] = valid
     generation, start, end = (np.zeros(rows, np.uint64) for _ in range(3))
-    values = read_positions(data, fields.headers[positioned] + (1 + len(POSITION_KEY)))
-    valid = (values[1] < values[2]) & (values[2] < POSITION_LIMIT)
-    positioned = positioned[valid]
-    present[positioned] = True
-    for column, value in zip((generation, start, end), values, strict=True):
-        column[positioned] = value[valid]
+    for column, number in zip((generation, start, end), numbers, strict=True):
+        column[positioned] = np.where(valid, number, 0)
     sources: dict[int, bytes] = {}
     flags: dict[int, bytes] = {}
     section = data.data

@@ -82,20 +82,20 @@ def decode_batches(
     """
     loaded: list[_Loaded] = []
     size = 0
+    reached = 0
     for header in headers:
         try:
-            batch = _load(buffer, header, check_crc)
+            batch = _load(buffer, header, reached, check_crc)
         except Malformed as error:
-            if loaded:
-                yield from _blocks(loaded, topic, partition, fetch_offset)
+            yield from _blocks(loaded, topic, partition, fetch_offset)
             raise CorruptBatch(topic, partition, header.base_offset, error.problem) from error
-        if loaded and size + len(batch.data) > BLOCK_BYTES:
+        if size + len(batch.data) > BLOCK_BYTES:
             yield from _blocks(loaded, topic, partition, fetch_offset)
             loaded, size = [], 0
         loaded.append(batch)
         size += len(batch.data)
-    if loaded:
-        yield from _blocks(loaded, topic, partition, fetch_offset)
+        reached = header.next_offset
+    yield from _blocks(loaded, topic, partition, fetch_offset)
 
 
 def control_type(buffer: Readable, header: BatchHeader, topic: str = "?", partition: int = -1) -> ControlType | None:
@@ -121,13 +121,16 @@ class _Loaded:
     chain: Chain
 
 
-def _load(buffer: Readable, header: BatchHeader, check_crc: bool) -> _Loaded:
+def _load(buffer: Readable, header: BatchHeader, reached: int, check_crc: bool) -> _Loaded:
+    """Check a batch's frame, uncompress it and find its records; it must not begin before the offset `reached`."""
     if not 0 <= header.start <= header.end - HEADER.size <= len(buffer) - HEADER.size:
         raise Malformed(f"it is said to be at [{header.start}, {header.end}) of {len(buffer)} bytes")
     batch = memoryview(buffer)[header.start : header.end]
     if check_crc and crc32c(batch[ATTRIBUTES_AT:]) != header.crc:
         raise Malformed("its checksum does not match its bytes")
-    if header.base_offset < 0 or header.last_offset_delta < 0 or header.next_offset > _LAST_OFFSET:
+    if header.base_offset < reached:
+        raise Malformed(f"it begins before offset {reached}, where the one before it ended")
+    if header.last_offset_delta < 0 or header.next_offset > _LAST_OFFSET:
         raise Malformed(f"its offsets can't be {header.base_offset} + {header.last_offset_delta}")
     packed = batch[HEADER.size :]
     data = np.frombuffer(decompress(header.codec, packed) if len(packed) else b"", np.uint8)
@@ -135,15 +138,16 @@ def _load(buffer: Readable, header: BatchHeader, check_crc: bool) -> _Loaded:
 
 
 def _blocks(loaded: Sequence[_Loaded], topic: str, partition: int, fetch_offset: int) -> Iterator[RecordBlock]:
+    """Decode the batches into one block; where that fails, into one each up to the corrupt one."""
+    if not loaded:
+        return
     try:
-        blocks = [_decode(loaded, topic, partition, fetch_offset)]
+        block = _decode(loaded, topic, partition, fetch_offset)
     except CorruptBatch:
-        if len(loaded) == 1:
-            raise
         for batch in loaded:
             yield _decode([batch], topic, partition, fetch_offset)
         raise
-    yield from blocks
+    yield block
 
 
 def _decode(loaded: Sequence[_Loaded], topic: str, partition: int, fetch_offset: int) -> RecordBlock:

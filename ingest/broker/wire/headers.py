@@ -22,7 +22,7 @@ import numpy as np
 
 from ingest.blocks import Bools, Flag, Int64s, UInt64s
 from ingest.broker.wire.layout import Malformed, Readable
-from ingest.broker.wire.varint import Bytes, decode_varint, encode_varint, unaligned
+from ingest.broker.wire.varint import Bytes, decode_varint, encode_varint
 
 HEADER_POS = "ingest-pos"
 HEADER_SRC = "ingest-src"
@@ -36,10 +36,11 @@ POSITION_SECTION = 1 + len(POSITION_KEY) + POSITION_SIZE
 """Bytes of a headers section that holds the position alone."""
 POSITION_LIMIT = 1 << 63
 
-_WORD = 8
-_KEY_HEAD = int.from_bytes(POSITION_KEY[:_WORD], "little")
-_KEY_TAIL = int.from_bytes(POSITION_KEY[-_WORD:], "little")
-"""Two words that overlap and together are POSITION_KEY."""
+POSITION_HEADER = np.dtype([("head", "<u8"), ("tail", "<u4"), ("generation", ">u8"), ("start", ">u8"), ("end", ">u8")])
+"""POSITION_KEY, as two numbers, and the position."""
+_HEAD = int.from_bytes(POSITION_KEY[:8], "little")
+_TAIL = int.from_bytes(POSITION_KEY[8:], "little")
+
 _POS_KEY = HEADER_POS.encode()
 _SRC_KEY = HEADER_SRC.encode()
 _FLAGS_KEY = HEADER_FLAGS.encode()
@@ -75,22 +76,18 @@ def position_value(generation: int, start: int, end: int) -> bytes:
     return _POSITION.pack(generation, start, end)
 
 
-def position_keys(data: Bytes, at: Int64s) -> Bools:
-    """Return where POSITION_KEY stands at each of the positions `at`, from which that many bytes must be there."""
-    if not len(at):
-        return np.zeros(0, np.bool_)
-    words = unaligned(data, "<u8")
-    found: Bools = (words[at] == _KEY_HEAD) & (words[at + (len(POSITION_KEY) - _WORD)] == _KEY_TAIL)
-    return found
+def position_headers(data: Bytes, at: Int64s) -> tuple[Bools, tuple[UInt64s, UInt64s, UInt64s]]:
+    """Look for an `ingest-pos` header at each of the positions `at`, from which 36 bytes must be there.
 
-
-def read_positions(data: Bytes, at: Int64s) -> tuple[UInt64s, UInt64s, UInt64s]:
-    """Return generation, start and end of each of the `ingest-pos` values that begin at `at`, unchecked."""
-    if not len(at):
-        nothing = np.zeros(0, np.uint64)
-        return nothing, nothing, nothing
-    numbers = unaligned(data, ">u8")
-    return numbers[at], numbers[at + 8], numbers[at + 16]
+    Returns:
+        Where there is one; and generation, start and end as they would stand there, unchecked.
+    """
+    size = POSITION_HEADER.itemsize
+    # Of all windows of that size, one at each byte; as void numpy moves each with one copy, whatever its alignment.
+    windows = np.ndarray((max(len(data) - size + 1, 0),), np.dtype((np.void, size)), data, strides=(1,))
+    seen = windows[at].view(POSITION_HEADER)
+    numbers = seen["generation"].astype(np.uint64), seen["start"].astype(np.uint64), seen["end"].astype(np.uint64)
+    return (seen["head"] == _HEAD) & (seen["tail"] == _TAIL), numbers
 
 
 def read_headers(data: Readable, at: int, end: int) -> Carried:

@@ -63,8 +63,7 @@ def seal(
     packed = compress(codec, records.body) if codec else records.body
     if codec and len(packed) >= len(records.body):
         codec, packed = Codec.NONE, records.body
-    batch = bytearray(HEADER.size + len(packed))
-    batch[HEADER.size :] = packed
+    batch = bytearray().join((bytes(HEADER.size), packed))
     HEADER.pack_into(
         batch,
         0,

@@ -39,6 +39,8 @@ def decode_varint(data: Readable, at: int) -> tuple[int, int]:
     Raises:
         Malformed: it runs past the end, or over 5 bytes.
     """
+    if at < len(data) and (byte := data[at]) < 128:
+        return (byte >> 1) ^ -(byte & 1), at + 1
     bits = 0
     for step, byte in enumerate(data[at : at + VARINT]):
         bits |= (byte & 127) << 7 * step
@@ -101,13 +103,3 @@ def _unzigzag(bits: npt.NDArray[np.uint64]) -> Int64s:
     sign = (bits & np.uint64(1)).view(np.int64)
     result: Int64s = magnitude ^ -sign
     return result
-
-
-def unaligned(data: Bytes, kind: str) -> npt.NDArray[np.uint64]:
-    """Return a view of `data` whose element k is the 8-byte number that begins at byte k.
-
-    Args:
-        data: at least 8 bytes.
-        kind: numpy's name of an 8-byte unsigned type, with its byte order.
-    """
-    return np.ndarray((len(data) - 7,), kind, data, strides=(1,))

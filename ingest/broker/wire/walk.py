@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingest.blocks import Int64s
-from ingest.broker.wire.headers import POSITION_KEY, POSITION_SIZE, position_keys, skip_headers
+from ingest.broker.wire.headers import POSITION_HEADER, POSITION_KEY, position_headers, skip_headers
 from ingest.broker.wire.layout import Malformed
 from ingest.broker.wire.varint import VARINT, Bytes, decode_varint, read_varints
 
@@ -106,11 +106,11 @@ def _guess(data: Bytes, rows: int) -> Int64s | None:
 
 def _starts_by_position_header(data: Bytes, rows: int) -> Int64s | None:
     keys = np.flatnonzero(data == POSITION_KEY[0])
-    keys = keys[(keys > 0) & (keys <= len(data) - len(POSITION_KEY) - POSITION_SIZE)]
-    keys = keys[position_keys(data, keys)]
+    keys = keys[(keys > 0) & (keys <= len(data) - POSITION_HEADER.itemsize)]
+    keys = keys[position_headers(data, keys)[0]]
     if len(keys) != rows:
         return None
-    ends = keys + (len(POSITION_KEY) + POSITION_SIZE)
+    ends = keys + POSITION_HEADER.itemsize
     counts = data[keys - 1]
     for row in np.flatnonzero(counts != 2):  # Records with more headers than that one, the first of each stream.
         if counts[row] & 129:
@@ -125,7 +125,7 @@ def _starts_by_zero_bytes(data: Bytes, rows: int) -> Int64s | None:
         return None
     starts = np.concatenate((np.zeros(1, np.int64), zeros[:-1] + 1))
     near = (zeros > starts) & (zeros - starts <= VARINT)
-    near &= data[zeros - 1] & 129 == 0  # The length's last byte; and a length is never negative.
+    near &= (data[zeros - 1] < 128) & (data[starts] & 1 == 0)  # A length ends there, and is not negative.
     starts, bodies = starts[near], zeros[near]
     lengths, begins = read_varints(data, starts) if len(starts) else (starts, starts)
     straight = begins == bodies
