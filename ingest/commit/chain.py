@@ -29,11 +29,11 @@ Window = tuple[tuple[int, int], ...]
 """The quarantine window: (records, of them quarantined) per block, oldest first; the sink cuts it to its length."""
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What all records share: immutable; members that keep their default are left out."""
 
 
-class StreamRecord(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class StreamRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What was written of one generation.
 
     Attributes:
@@ -61,7 +61,7 @@ Streams = Mapping[str, StreamRecord]
 """Generation as 16 hex digits → its record."""
 
 
-class CommitFile(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class CommitFile(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One file of a commit. Paths are relative to the root; both ends of offsets and times are inclusive."""
 
     kind: Literal["data", "quarantine"]
@@ -76,14 +76,14 @@ class CommitFile(_Record, frozen=True, kw_only=True, omit_defaults=True):
     max_time: int | None
 
 
-class Previous(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Previous(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The record before: its file name and the crc32c of its bytes."""
 
     name: str
     crc32c: int
 
 
-class Accepted(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Accepted(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What a person accepted: the offsets [first, next) that were shown as lost, by whom, when and why."""
 
     first: int
@@ -93,7 +93,7 @@ class Accepted(_Record, frozen=True, kw_only=True, omit_defaults=True):
     why: str
 
 
-class Content(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Content(Record, frozen=True, kw_only=True, omit_defaults=True):
     """How far a backfill is: digest of all bytes below the record's next_offset, the file's path and size when read."""
 
     digest: str
@@ -101,7 +101,7 @@ class Content(_Record, frozen=True, kw_only=True, omit_defaults=True):
     size: int
 
 
-class Start(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Start(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Where an era begins.
 
     `next_offset` is the first offset to read. Era 0 is published by the first worker that finds no chain; a later era
@@ -129,7 +129,7 @@ class Start(_Record, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError("a chain begins at an offset and an era of at least 0")
 
 
-class Commit(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Commit(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What makes the offsets [first_offset, next_offset) done.
 
     `rows` counts the rows of data files, `quarantined` those of quarantine files, `duplicates` the records dropped as
@@ -180,7 +180,7 @@ class _Head(msgspec.Struct):
     format: int
 
 
-R = TypeVar("R", bound=_Record)
+R = TypeVar("R", bound=Record)
 
 
 def encode(record: msgspec.Struct) -> bytes:

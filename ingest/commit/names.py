@@ -7,6 +7,7 @@
                                      archive/<first_offset:020d>.parquet
     _ingest/<topic>/backfill/<generation>/<era>/…        a backfill's chain: the generation takes the partition's place
     _ingest/<topic>/schema/<n>.json
+    _ingest/<topic>/beginning.json
     <topic>/dt=…/hour=…/<topic>+<partition>+<first_offset:020d>+<last_offset:020d>.parquet
     _quarantine/<topic>/dt=…/hour=…/<same>.parquet
 
@@ -206,6 +207,11 @@ def archive_dir(key: ChainKey, era: int) -> str:
 def archive_path(key: ChainKey, era: int, first_offset: int) -> str:
     """Return the path of the archive whose first commit begins at an offset."""
     return f"{archive_dir(key, era)}/{first_offset:020d}.parquet"
+
+
+def beginning_path(topic: str) -> str:
+    """Return the path of the record that says where a topic's partitions begin."""
+    return f"{topic_dir(topic)}/beginning.json"
 
 
 def schema_dir(topic: str) -> str:

@@ -51,19 +51,24 @@ def staged_verdict(outcome: Outcome, found: int | None, wanted: int) -> Staged:
     return Staged.THERE if found == wanted else Staged.SHORT
 
 
-def is_void(first_offset: int, archive_end: int | None) -> bool:
-    """Return whether a record is void: folded commits cover its start, so it came after a fold deleted the real one."""
+def is_folded(first_offset: int, archive_end: int | None) -> bool:
+    """Return whether an archive covers the record's start: then the record is ignored, and may be deleted."""
     return archive_end is not None and archive_end > first_offset
+
+
+def is_void(first_offset: int, archive_end: int | None) -> bool:
+    """Return whether one's own record, just published, is void: it got a name that a fold had made free."""
+    return is_folded(first_offset, archive_end)
 
 
 def newest_first(firsts: Iterable[int], archive_end: int | None) -> int | None:
     """Return the first offset of the newest commit, void ones left out; None if there is none."""
-    return max((first for first in firsts if not is_void(first, archive_end)), default=None)
+    return max((first for first in firsts if not is_folded(first, archive_end)), default=None)
 
 
 def foldable(firsts: Iterable[int], archive_end: int | None, at_least: int) -> list[int]:
     """Return the commits that go into the next archive, ascending: all but the newest, or none when too few."""
-    live = sorted(first for first in firsts if not is_void(first, archive_end))
+    live = sorted(first for first in firsts if not is_folded(first, archive_end))
     return live[:-1] if len(live) > max(at_least, 1) else []
 
 

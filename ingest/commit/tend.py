@@ -32,7 +32,7 @@ def fold(tail: Tail, at_least: int) -> Steps[ArchiveMark | None]:
         yield from protocol.publish_or_obey(path, archive.build(records))
         mark = yield from look.archive_mark(key, era, mark)
     for first in listed:
-        if rules.is_void(first, mark.end if mark else None):
+        if rules.is_folded(first, mark.end if mark else None):
             # An unknown outcome is fine: everyone ignores the record, and the next fold comes by here again.
             yield from change(Delete(names.commit_path(key, era, first)))
     return mark
