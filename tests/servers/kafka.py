@@ -22,8 +22,8 @@ READY_TIMEOUT = 60.0
 _METADATA = 3
 _METADATA_VERSION = 4
 
-# Small and quick: what a broker keeps for its own use is split in few partitions, nothing waits for more members, and a
-# topic exists only when somebody made it.
+# Small and quick: what a broker keeps for its own use is split in few partitions, nothing waits for more members, a
+# killed broker may register again soon, and a topic exists only when somebody made it.
 _PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -36,6 +36,8 @@ _PROPERTIES = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "3000",
     "group.min.session.timeout.ms": "500",
     "auto.create.topics.enable": "false",
     "num.network.threads": "2",
