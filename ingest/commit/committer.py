@@ -11,7 +11,7 @@ import msgspec
 from ingest.api import Filesystem
 from ingest.commit import look, names, protocol, tend
 from ingest.commit.actions import Steps, Upload
-from ingest.commit.chain import Accepted, Commit, Start, StreamRecord, Window, iso
+from ingest.commit.chain import Accepted, Commit, Start, StreamRecord, iso
 from ingest.commit.draft import CommitDraft, StagedFile, StartDraft, check_local, record_of
 from ingest.commit.history import History
 from ingest.commit.names import ChainKey
@@ -75,6 +75,7 @@ class Committer:
         self._fold_every = fold_every
         self._tail: Tail | None = None
         self._pending: _Pending | None = None
+        self._done: CommitDraft | None = None
         self._history: History | None = None
 
     @property
@@ -125,11 +126,15 @@ class Committer:
     def commit(self, draft: CommitDraft) -> Tail:
         """Make the draft's range done: all its files are at their final names when this returns.
 
+        Called again with the same draft object it goes on with the same record, or says again that it is done.
+
         Raises:
             Fenced: see the class; also when the rows must be read again because a staged file is gone.
             Refused, StateDamaged: going on would be wrong.
             ValueError: the draft is impossible.
         """
+        if draft is self._done:
+            return self.tail  # what the caller did after it failed, and it asks again
         pending = self._prepared(draft)
         uploads = [Upload(kept.stage, file.local) for kept, file in zip(pending.record.files, draft.files, strict=True)]
         try:
@@ -138,6 +143,7 @@ class Committer:
             self._forget()
             raise
         self._pending = None
+        self._done = draft
         if self._history is not None:
             record = pending.record
             self._history.add(names.commit_path(self.key, record.era, record.first_offset), record)
@@ -149,7 +155,7 @@ class Committer:
         Raises:
             Fenced: the chain is not at `shown[0]` any more.
         """
-        return self._accept("loss", shown, who, why, lambda draft: replace(draft, leader_epoch=leader_epoch))
+        return self._accept("loss", shown[0], shown, who, why, lambda draft: replace(draft, leader_epoch=leader_epoch))
 
     def accept_budget(self, *, who: str, why: str) -> Tail:
         """Empty the quarantine window: a commit of kind "budget" closes the era, the next begins at the same offset.
@@ -158,26 +164,28 @@ class Committer:
         the way of the commit that comes next; a new era takes it out of the way, and fences whoever is still writing.
         """
         at = self.tail.next_offset
-        return self.open_era(self._successor(at, f"budget: {why}", window=()), "budget", (at, at), who=who, why=why)
+        start = StartDraft(at, self.tail.topic_id, f"budget: {why}", leader_epoch=self.tail.leader_epoch)
+        return self.open_era(start, "budget", at, (at, at), who=who, why=why)
 
     def open_era(
-        self, start: StartDraft, kind: Literal["loss", "budget"], shown: tuple[int, int], *, who: str, why: str
+        self, start: StartDraft, kind: Literal["loss", "budget"], at: int, shown: tuple[int, int], *, who: str, why: str
     ) -> Tail:
         """Close this era with a commit of `kind`, and open the next one; returns its tail.
 
         Args:
             start: where the next era begins. Streams are copied from this one, `start.streams` are added.
             kind: of the closing record.
-            shown: the offsets [first, next) that were shown as lost, possibly none.
+            at: the chain's next_offset as it was shown.
+            shown: the offsets [first, next) that were shown as lost, possibly none; anywhere, as the log went back.
             who: accepted it.
             why: for people.
 
         Raises:
-            Fenced: somebody committed here since.
+            Fenced: the chain is not at `at` any more.
         """
         opens = self._start(start, self.tail.era + 1)
         opens = msgspec.structs.replace(opens, streams={**self.tail.streams, **start.streams})
-        return self._accept(kind, shown, who, why, lambda draft: replace(draft, opens=opens))
+        return self._accept(kind, at, shown, who, why, lambda draft: replace(draft, opens=opens))
 
     def fold_if_due(self) -> bool:
         """Fold when too many commits, or too large ones, lie unfolded; return whether anything was folded."""
@@ -218,7 +226,7 @@ class Committer:
         return run(self._filesystem, steps, resolve)
 
     def _forget(self) -> None:
-        self._tail = self._pending = self._history = None
+        self._tail = self._pending = self._done = self._history = None
 
     def _prepared(self, draft: CommitDraft) -> _Pending:
         if self._pending is None or self._pending.draft is not draft:
@@ -232,6 +240,7 @@ class Committer:
     def _accept(
         self,
         kind: Literal["loss", "budget"],
+        at: int,
         shown: tuple[int, int],
         who: str,
         why: str,
@@ -243,21 +252,19 @@ class Committer:
             same = (again.kind, again.accepted.first, again.accepted.next, again.accepted.who, again.accepted.why)
             if same == (kind, *shown, who, why):
                 return self.commit(again)  # tried before: the record must be the same one
-        if shown[0] != tail.next_offset:
-            raise Fenced(f"{self.key}: the chain is at offset {tail.next_offset} now, not at {shown[0]} as was shown")
+        if at != tail.next_offset:
+            raise Fenced(f"{self.key}: the chain is at offset {tail.next_offset} now, not at {at} as was shown")
         draft = CommitDraft(
-            next_offset=max(shown[1], tail.next_offset + 1),
+            next_offset=max(shown[1], at + 1),
             streams=tail.streams,
             leader_epoch=tail.leader_epoch,
             reason=kind,
             window=tail.window,
+            topic_id=tail.topic_id,
             kind=kind,
             accepted=Accepted(first=shown[0], next=shown[1], who=who, when=iso(self._now()), why=why),
         )
         return self.commit(complete(draft))
-
-    def _successor(self, at: int, why: str, window: Window) -> StartDraft:
-        return StartDraft(at, self.tail.topic_id, why, leader_epoch=self.tail.leader_epoch, window=window)
 
     def _start(self, draft: StartDraft, era: int = 0) -> Start:
         return Start(
