@@ -29,9 +29,9 @@ def prove(filesystem: Filesystem[Any]) -> None:
         filesystem.create(first, b"first")
         filesystem.create(second, b"second")
         filesystem.mkdir(directory)
-        _must_exist("create over a file", lambda: filesystem.create(first, b"other"))
-        _must_exist("rename onto a file", lambda: filesystem.move(first, second))
-        _must_exist("rename onto a directory", lambda: filesystem.move(first, directory))
+        _must_refuse("create over a file", lambda: filesystem.create(first, b"other"))
+        _must_refuse("rename onto a file", lambda: filesystem.move(first, second))
+        _must_refuse("rename onto a directory", lambda: filesystem.move(first, directory))
         if (filesystem.read(first), filesystem.read(second)) != (b"first", b"second"):
             raise Refused("the destination changed files while it refused to overwrite them; it can't be used")
         _sweep(filesystem, f"{name}-first")
@@ -41,10 +41,10 @@ def prove(filesystem: Filesystem[Any]) -> None:
                 filesystem.delete(path)
 
 
-def _must_exist(what: str, attempt: Callable[[], None]) -> None:
+def _must_refuse(what: str, attempt: Callable[[], None]) -> None:
     try:
         attempt()
-    except FileExists:
+    except (FileExists, Refused):  # Refused: a directory where a file should be
         return
     raise Refused(
         f"the destination let us {what}: exactly-once can't be kept there. "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import tempfile
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -45,8 +47,9 @@ _PROPERTIES = {
 class Daemon:
     """One Java process of the cluster that can be started, stopped, killed and frozen, on the same data each time."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], log: Path, port: int) -> None:
         self.name = name
+        self.port = port
         self.log = log
         self._command = list(command)
         self._process: ServerProcess | None = None
@@ -68,9 +71,10 @@ class Daemon:
             self._process.stop()
 
     def kill(self) -> None:
-        """SIGKILL, as a power cut would."""
+        """SIGKILL, as a power cut would; returns when nobody listens on its port any more."""
         if self._process is not None:
             self._process.kill()
+            _await_silence(self.port)
 
     def suspend(self) -> None:
         """SIGSTOP: connections stay open and nothing is answered."""
@@ -120,8 +124,12 @@ class HdfsServer:
         self._java = ["java", *_JVM, *jvm, f"-Xmx{heap}", f"-DHADOOP_USER_NAME={self.user}"]
         classes = f"{self.directory / 'conf'}:{jars(POM)}/*"
         self._java += ["-cp", classes]
-        self.name_node = Daemon("namenode", [*self._java, _NAME_NODE], self.directory / "namenode.log")
-        self.data_node = Daemon("datanode", [*self._java, _DATA_NODE], self.directory / "datanode.log")
+        self.name_node = Daemon(
+            "namenode", [*self._java, _NAME_NODE], self.directory / "namenode.log", self.ports["http"]
+        )
+        self.data_node = Daemon(
+            "datanode", [*self._java, _DATA_NODE], self.directory / "datanode.log", self.ports["data-http"]
+        )
 
     @property
     def url(self) -> str:
@@ -260,6 +268,16 @@ log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%d %p %c: %m%n
 """
+
+
+def _await_silence(port: int) -> None:
+    deadline = time.monotonic() + _PROBE_TIMEOUT
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.01)
+    raise RuntimeError(f"something still listens on port {port}")
 
 
 def _xml(properties: Mapping[str, str]) -> str:
