@@ -99,12 +99,20 @@ def instant_of_number(literal: str, unit: Unit | None = None) -> Instant | None:
         return Instant(0)
     if number.adjusted() > 30:
         return None
-    unit = unit or next((name for name, limit in _SIZES if number.copy_abs() < limit), "ns")
+    if unit is None:
+        unit = _unit_of(number)
     exact = decimal.Context(prec=len(literal) + 40, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
     if number.adjusted() < -30:
         return Instant(0, cut=True)
     scaled = number.scaleb(_POWERS[unit], exact)
     return _in_calendar(Instant(int(scaled), scaled != int(scaled)))
+
+
+def _unit_of(number: decimal.Decimal) -> Unit:
+    for unit, limit in _SIZES:
+        if number.copy_abs() < limit:
+            return unit
+    return "ns"
 
 
 def _in_calendar(instant: Instant) -> Instant | None:

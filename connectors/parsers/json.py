@@ -1,0 +1,148 @@
+"""One JSON object a record, into typed columns given by a schema or inferred."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from ingest.api import ConfigError, Int64s, Options, Parsed, Parser, arrow_type, option
+from ingest.connectors.parsers.json_columns import ColumnReader
+from ingest.connectors.parsers.json_fit import fitter
+from ingest.connectors.parsers.json_guard import look
+from ingest.connectors.parsers.json_infer import propose
+from ingest.connectors.parsers.json_rows import RowReader, Rules, batch_of
+
+CUT = "timestamp digits cut"
+
+_NONE = np.empty(0, np.int64)
+
+
+class JsonOptions(Options):
+    """What the objects hold."""
+
+    schema: Annotated[
+        dict[str, str],
+        option(
+            "Column and type of each member. Left out: inferred from the data.",
+            example={"ts": "timestamp", "status": "int32", "path": "string"},
+        ),
+    ] = {}
+    unknown: Annotated[
+        Literal["rest", "drop", "quarantine"],
+        option(
+            "Where members go that the schema lacks: as JSON text into one more column, nowhere (they are not even "
+            "looked into), or with the whole record into quarantine."
+        ),
+    ] = "rest"
+    rest_column: Annotated[
+        str, option('The column for members that no other column takes, as the text of an object (unknown = "rest").')
+    ] = "rest"
+    max_columns: Annotated[
+        int, option("So many columns are inferred at most; further members go to `rest_column`.", ge=1)
+    ] = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse types that JSON can't give and columns that readers could not tell apart."""
+        folded: dict[str, str] = {}
+        for name, kind in self.schema.items():
+            self._check_column(name, kind)
+            if name.casefold() in folded:
+                raise ConfigError("schema", f'"{name}" and "{folded[name.casefold()]}" differ only in case')
+            folded[name.casefold()] = name
+        if not self.rest_column:
+            raise ConfigError("rest_column", "must not be empty")
+        if self.unknown == "rest" and self.rest_column.casefold() in folded:
+            raise ConfigError("rest_column", f'"{self.rest_column}" is a column of the schema already')
+        if self.unknown != "rest" and not self.schema:
+            raise ConfigError("unknown", f'"{self.unknown}" needs a schema; without one new members become columns')
+
+    def _check_column(self, name: str, kind: str) -> None:
+        if not name:
+            raise ConfigError("schema", "a column needs a name")
+        try:
+            fitter(arrow_type(kind))
+        except ValueError as error:
+            raise ConfigError(f"schema.{name}", str(error)) from error
+
+
+class JsonParser(Parser[JsonOptions]):
+    """Reads one JSON object from each value.
+
+    With a schema, a value that does not fit its column without loss is a reject, and members that the schema lacks go
+    where `unknown` says. Without one, members that no column holds are proposed as columns; a member that does not fit
+    its column goes, as JSON text, into `rest_column`, and the row stays. Missing is null and null is missing. A null
+    value is a row of nulls. What fits what: `json_fit`. Reasons of rejects: those in `json_value`, "unknown member" and
+    "does not fit TYPE".
+    """
+
+    Options: ClassVar[type[JsonOptions]] = JsonOptions
+
+    def __init__(self, options: JsonOptions) -> None:
+        super().__init__(options)
+        self.rules = Rules(options.unknown, options.rest_column, not options.schema, options.max_columns)
+        self._schema = _schema(options) if options.schema else None
+
+    def schema(self) -> pa.Schema | None:
+        """Return the columns, `rest_column` last, or None where they are inferred."""
+        return self._schema
+
+    def parse(self, values: pa.BinaryArray, schema: pa.Schema) -> Parsed:
+        """Parse all values into `schema`."""
+        seen = look(values, lenient=self.rules.lenient)
+        slow = RowReader(schema, self.rules)
+        fast = ColumnReader(schema, self.rules)
+        # Without columns there is nothing to read: all members are new.
+        pieces, left = fast.read(seen.text) if fast.able and len(schema) else ([], range(len(seen.text)))
+        one_by_one = np.sort(np.concatenate([seen.suspects, seen.rows[list(left)]]))
+        for row in one_by_one.tolist():
+            slow.add(row, values[row].as_py())
+        new = propose(slow.result.found)
+        if slow.result.lacks_rest:
+            new.append(pa.field(self.rules.rest, pa.string()))
+        if new:
+            return Parsed(_nothing(schema), _NONE, _NONE, [], tuple(new))
+        parts = [(seen.rows[piece.rows], piece.batch) for piece in pieces]
+        parts.append(slow.batch())
+        parts.append((seen.nulls, _all_null(schema, len(seen.nulls))))
+        rows, table = _in_order([part for part in parts if len(part[0])], schema)
+        cut = slow.result.cut + sum(piece.cut for piece in pieces)
+        rejects = slow.result.rejects
+        return Parsed(
+            table,
+            rows,
+            np.array(list(rejects), np.int64),
+            list(rejects.values()),
+            counted={CUT: cut} if cut else {},
+        )
+
+
+def _schema(options: JsonOptions) -> pa.Schema:
+    columns = [(name, arrow_type(kind)) for name, kind in options.schema.items()]
+    if options.unknown == "rest":
+        columns.append((options.rest_column, pa.string()))
+    return pa.schema(columns)
+
+
+def _nothing(schema: pa.Schema) -> pa.RecordBatch:
+    return _all_null(schema, 0)
+
+
+def _all_null(schema: pa.Schema, rows: int) -> pa.RecordBatch:
+    return batch_of([pa.nulls(rows, column.type) for column in schema], schema, rows)
+
+
+def _in_order(parts: list[tuple[Int64s, pa.RecordBatch]], schema: pa.Schema) -> tuple[Int64s, pa.RecordBatch]:
+    """Return the rows of all parts as one batch, in the order of the values they came from."""
+    if not parts:
+        return _NONE, _nothing(schema)
+    if len(parts) == 1:
+        return parts[0]
+    rows = np.concatenate([part for part, _ in parts])
+    order = np.argsort(rows, kind="stable")
+    arrays = [
+        pa.concat_arrays([batch.column(index) for _, batch in parts]).take(pa.array(order))
+        for index in range(len(schema))
+    ]
+    return rows[order], batch_of(arrays, schema, len(rows))

@@ -1,0 +1,63 @@
+"""Every parser that is installed under the name of this distribution passes the contract."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from ingest.testing.parser_contract import ParserContract
+
+OBJECTS = (
+    b'{"ts":"2026-11-23T01:02:03Z","status":200,"latency_ms":1.5,"path":"/a","ok":true}',
+    b'{"ts":1700000000,"status":1.5}',
+    b'{"ts":1700000000.5,"status":7,"extra":{"a":[1]}}',
+    b' {\n"status" : 1\r\n}\n',
+    b'{"status":1}{"status":2}',
+    b'{"status":1,"status":1}',
+    b'{"path":"\\ud800"}',
+    b'{"path":{"a":1}}',
+    b"null",
+    b"{}",
+)
+SAMPLES = {
+    "raw": (b"a line", b"\xff\xfe", b"caf\xc3\xa9\r", b"\0"),
+    "json": OBJECTS,
+}
+OPTIONS = {
+    "raw": [{}],
+    "json": [
+        {},
+        {"schema": {"ts": "timestamp", "status": "int32", "latency_ms": "double", "path": "string"}},
+        {"schema": {"status": "int64"}, "unknown": "drop"},
+        {"schema": {"ts": "timestamp", "status": "decimal128(9, 1)"}, "unknown": "quarantine"},
+        {"schema": {"extra": "map<string, list<int64>>", "path": "string"}},
+    ],
+}
+
+
+def cases():
+    for entry in entry_points(group="ingest.parsers"):
+        if entry.dist is not None and entry.dist.name == "ingest":
+            for number, options in enumerate(OPTIONS.get(entry.name, [{}])):
+                yield pytest.param(entry, options, id=f"{entry.name}-{number}")
+
+
+@pytest.mark.parametrize(("entry", "options"), list(cases()))
+class TestEveryParser(ParserContract):
+    @pytest.fixture(autouse=True)
+    def choose(self, entry, options):
+        kind = entry.load()
+        # Shadows the class attributes for this test alone.
+        self.parser = kind(msgspec.convert(options, kind.Options))
+        self.samples = SAMPLES.get(entry.name, ())
+
+
+def test_the_samples_are_mixed():
+    parser = next(entry for entry in entry_points(group="ingest.parsers") if entry.name == "json").load()
+    given = parser(msgspec.convert(OPTIONS["json"][1], parser.Options))
+    parsed = given.parse(pa.array(OBJECTS, pa.binary()), given.schema())
+    assert len(parsed.rows) >= 3
+    assert len(parsed.rejects) >= 3
