@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pyarrow as pa
@@ -21,14 +22,18 @@ _PLAIN: dict[str, pa.DataType] = {
     "date32": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
-_TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*|\d+|[<>(),:])")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TOKEN = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*|"(?:[^"\\]|\\.)*"|[0-9]+|[<>(),:])')
+_DEPTH = 32
+"""Types that nest deeper are refused."""
 
 
 def arrow_type(name: str) -> pa.DataType:
     """Return the Arrow type that `name` stands for.
 
-    Plain names are those above; `decimal128(p, s)`, `list<T>`, `struct<a: T, b: T>` and `map<K, V>` nest. A timestamp
-    is microseconds UTC.
+    Plain names are those above; `decimal128(p, s)`, `list<T>`, `struct<a: T, b: T>` and `map<K, V>` nest. A member's
+    name is quoted as in JSON where it is not a plain word: `struct<"user-id": string>`. A timestamp is microseconds
+    UTC.
 
     Raises:
         ValueError: no such type; the text says which part.
@@ -54,6 +59,7 @@ class _Tokens:
     def __init__(self, text: str, tokens: list[str]) -> None:
         self.text = text
         self.left = tokens
+        self.depth = 0
 
     def next(self) -> str:
         if not self.left:
@@ -66,6 +72,14 @@ class _Tokens:
             raise ValueError(f'expected "{token}", found "{found}" in the type "{self.text}"')
 
     def type(self) -> pa.DataType:
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise ValueError(f'the type "{self.text[:60]}…" nests too deeply')
+        kind = self._type()
+        self.depth -= 1
+        return kind
+
+    def _type(self) -> pa.DataType:
         name = self.next()
         if name in _PLAIN:
             return _PLAIN[name]
@@ -100,17 +114,30 @@ class _Tokens:
         return pa.decimal128(precision, scale)
 
     def _struct(self) -> pa.DataType:
-        fields = []
+        fields: dict[str, pa.DataType] = {}
         self.expect("<")
         while True:
-            name = self.next()
+            name = self._name()
+            if name in fields:
+                raise ValueError(f'the type "{self.text}" names "{name}" twice')
             self.expect(":")
-            fields.append(pa.field(name, self.type()))
+            fields[name] = self.type()
             token = self.next()
             if token == ">":
-                return pa.struct(fields)
+                return pa.struct(list(fields.items()))
             if token != ",":
                 raise ValueError(f'expected "," or ">", found "{token}" in the type "{self.text}"')
+
+    def _name(self) -> str:
+        token = self.next()
+        if token.startswith('"'):
+            try:
+                return str(json.loads(token))
+            except json.JSONDecodeError as error:
+                raise ValueError(f'{token} in the type "{self.text}" is not quoted as in JSON') from error
+        if not _NAME.fullmatch(token):
+            raise ValueError(f'expected a name, found "{token}" in the type "{self.text}"')
+        return token
 
     def number(self) -> int:
         token = self.next()
@@ -130,10 +157,15 @@ def type_name(kind: pa.DataType) -> str:
     if pa.types.is_list(kind):
         return f"list<{type_name(kind.value_type)}>"
     if pa.types.is_struct(kind):
-        return f"struct<{', '.join(f'{member.name}: {type_name(member.type)}' for member in kind)}>"
+        return f"struct<{', '.join(f'{_written(member.name)}: {type_name(member.type)}' for member in kind)}>"
     if pa.types.is_map(kind):
         return f"map<{type_name(kind.key_type)}, {type_name(kind.item_type)}>"
     for name, plain in _PLAIN.items():
         if plain.equals(kind):
             return name
     raise ValueError(f"no name for the type {kind}")
+
+
+def _written(name: str) -> str:
+    """Return a member's name as `arrow_type` reads it."""
+    return name if _NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
