@@ -177,10 +177,10 @@ class Decoder:
         if isinstance(value, int | float) and not isinstance(value, bool):
             if "ge" in limits and not value >= limits["ge"]:
                 self._problems.add(path, f"must be at least {limit_text(type(value), limits['ge'])}, {_got(data)}")
-            if "le" in limits and not value <= limits["le"]:
+            elif "le" in limits and not value <= limits["le"]:
                 self._problems.add(path, f"must be at most {limit_text(type(value), limits['le'])}, {_got(data)}")
         if limits.get("absolute"):
-            several = isinstance(value, list)
+            several = isinstance(value, list | tuple)
             for number, text in enumerate(value if several else [value]):
                 if isinstance(text, str) and not text.startswith("/"):
                     where = (*path, number) if several else path

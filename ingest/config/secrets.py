@@ -71,16 +71,12 @@ def _read(kind: str, name: str, environment: Mapping[str, str]) -> str:
 def _file(path: Path) -> str:
     """Return a secret file's text without its last newline."""
     try:
-        # Non-blocking: never wait for the writer of a pipe. The mode is asked of the open file: its name may point
-        # elsewhere a moment later.
+        # Non-blocking: never wait for the writer of a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise ValueError(f"{path} is not a regular file")
-            if mode & stat.S_IROTH:
-                raise ValueError(f"{path} can be read by everybody; take that away: chmod o-rwx {path}")
-            content = file.read()
+        try:
+            content = _content(path, descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}") from error
     if content.endswith(b"\n"):
@@ -90,3 +86,14 @@ def _file(path: Path) -> str:
     except UnicodeDecodeError:
         # Not chained: that error holds the bytes.
         raise ValueError(f"{path} is not UTF-8 text") from None
+
+
+def _content(path: Path, descriptor: int) -> bytes:
+    # The mode is asked of the open file: its name may point elsewhere a moment later.
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path} is not a regular file")
+    if mode & stat.S_IROTH:
+        raise ValueError(f"{path} can be read by everybody; take that away: chmod o-rwx {path}")
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read()

@@ -166,10 +166,11 @@ class Topics:
         for column in columns_of(parts):
             if allowed is not None and column not in allowed:
                 problems.add(("partition_by",), f'no column "{column}" in the schema{hint(column, allowed)}')
-        folded = {part.name.casefold() for part in parts}
-        for key, name in _names(options).items():
-            if name.casefold() in folded:
-                problems.add(("columns", key), f'"{name}" is a directory of partition_by already')
+        folded = {name.casefold(): key for key, name in _names(options).items()}
+        for part in parts:
+            if part.name.casefold() in folded:
+                key = folded[part.name.casefold()]
+                problems.add(("partition_by",), f'"{part.name}" is a column of every row; rename it or columns.{key}')
 
 
 def merge(defaults: Table, override: Table, known: frozenset[str]) -> dict[str, Any]:
