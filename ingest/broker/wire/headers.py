@@ -99,16 +99,16 @@ def read_headers(data: Readable, at: int, end: int) -> Carried:
     carried = Carried()
     count, at = decode_varint(data, at)
     if not 0 <= count <= end - at:
-        raise Malformed(f"it says it has {count} headers")
+        raise Malformed(f"a record can't have {count} headers")
     for _ in range(count):
         key, at = _read_bytes(data, at, end)
         value, at = _read_bytes(data, at, end)
         if key is None:
-            raise Malformed("a header without a name")
+            raise Malformed("a record has a header without a name")
         if value is not None:
             _carry(carried, key, value)
     if at != end:
-        raise Malformed(f"its last header ends at {at}, not at {end}")
+        raise Malformed(f"the headers of a record end {at - end} bytes after it")
     return carried
 
 

@@ -82,7 +82,7 @@ def walk_one_by_one(data: Bytes, rows: int) -> Chain:
                 length |= (byte & 127) << shift
                 shift += 7
             if length & 1 or shift > 7 * VARINT:
-                raise Malformed("its length is no length", len(begins))
+                raise Malformed(f"the length of its record {len(begins)} is negative or too long")
             begins.append(at)
             at += length >> 1
             ends.append(at)
