@@ -294,3 +294,58 @@ def test_a_file_that_can_not_be_read_is_refused(tmp_path):
         load(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="can't be read: Is a directory"):
         load(tmp_path)
+
+
+FULL = """
+[kafka]
+bootstrap = ["localhost:9092"]
+compression = "lz4"
+security = { protocol = "SASL_SSL", mechanism = "SCRAM-SHA-512", username = "ingest", password = "p", ca_file = "/ca" }
+[state]
+dir = "/var/lib/ingest"
+[web]
+listen = "127.0.0.1:9464"
+[log]
+level = "info"
+[[source]]
+name = "web"
+type = "file"
+paths = ["/var/log/app/*.log"]
+topic = "app-logs"
+start_at = "beginning"
+max_line = "1MiB"
+close_after = "5m"
+linger = "1s"
+[sink]
+group = "warehouse"
+session_timeout = "30s"
+max_poll_interval = "5m"
+memory = "256MiB"
+start_at = "earliest"
+topics = ["app-logs"]
+[sink.destination]
+type = "local"
+root = "/srv/warehouse"
+[sink.defaults]
+parser = "json"
+quarantine = { max_ratio = 0.05, window = 10_000 }
+event_time = { field = "ts" }
+schema = { ts = "timestamp", status = "int32", latency_ms = "double", path = "string" }
+partition_by = "dt=%Y-%m-%d/hour=%H"
+rotate = { rows = 5_000_000, bytes = "256MiB", age = "10m", idle = "2m", cron = "0 * * * *" }
+parquet = { compression = "zstd", level = 1 }
+"""
+
+
+def test_a_file_with_every_table_says_what_the_defaults_are(write):
+    full, plain = load(write(FULL)), load(write(GOOD))
+
+    assert (full.log, full.state, full.sink.memory) == (plain.log, plain.state, plain.sink.memory)
+    ours, theirs = full.for_topic("app-logs").options, plain.for_topic("app-logs").options
+    assert (ours.quarantine, ours.parquet, ours.partition_by) == (
+        theirs.quarantine,
+        theirs.parquet,
+        theirs.partition_by,
+    )
+    assert (ours.event_time.field, ours.rotate.cron, theirs.rotate.cron) == ("ts", "0 * * * *", None)
+    assert full.kafka.security.password.reveal() == "p"
