@@ -8,8 +8,6 @@ import pytest
 from ingest.testing.filesystem_contract import FilesystemContract
 from ingest.testing.memory import MemoryFilesystem
 
-pytest_plugins = ["tests.servers.hdfs_plugin"]
-
 
 def registered():
     """Return the filesystems of this distribution by name, loaded."""

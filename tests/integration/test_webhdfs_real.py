@@ -14,7 +14,6 @@ from tests.servers.hdfs import HdfsServer
 from tests.servers.plugin import require_servers
 
 pytestmark = pytest.mark.hdfs
-pytest_plugins = ["tests.servers.hdfs_plugin"]
 
 KILLED_WHILE_UPLOADING = """
 import os, signal, sys
