@@ -22,6 +22,7 @@ trap 'kill -TERM $child' TERM
 while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
 exit $code
 """
+_KILL_TIMEOUT = 30.0  # a JVM of some GB gives its memory back within a second; only a stuck kernel call takes longer
 
 
 def free_port() -> int:
@@ -94,7 +95,11 @@ class ServerProcess:
         self._signal(signal.SIGCONT)
 
     def stop(self, timeout: float = 15.0) -> None:
-        """Ask it to end (SIGTERM) and wait; killed when it does not obey within `timeout` seconds."""
+        """Ask it to end (SIGTERM) and wait; killed when it does not obey within `timeout` seconds.
+
+        Raises:
+            RuntimeError: as `kill`.
+        """
         if self._child is not None:
             self._child.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -102,20 +107,50 @@ class ServerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once (SIGKILL) and reap it; fine if it is gone."""
+        """End it at once (SIGKILL) and reap it; fine if it is gone.
+
+        On return every process of its group is dead: ports, locks and files are free for the next start.
+
+        Raises:
+            RuntimeError: some process of the group outlived SIGKILL.
+        """
         atexit.unregister(self.kill)
         if self._child is None:
             return
-        self._signal(signal.SIGKILL)
-        self._child.wait()
-        if self._child.stdin is not None:
-            self._child.stdin.close()
-        self._child = None
+        child, self._child = self._child, None
+        _signal_group(child.pid, signal.SIGKILL)
+        child.wait()
+        if child.stdin is not None:
+            child.stdin.close()
+        # Who was reaped is the guard; the server itself is init's child by now, and dies in its own time.
+        deadline = time.monotonic() + _KILL_TIMEOUT
+        while survivors := _living(child.pid):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name}: processes {survivors} outlived SIGKILL by {_KILL_TIMEOUT:g} s")
+            time.sleep(0.005)
 
     def _signal(self, number: int) -> None:
-        if self._child is None:
-            return
-        try:
-            os.killpg(self._child.pid, number)
-        except ProcessLookupError:
-            return
+        if self._child is not None:
+            _signal_group(self._child.pid, number)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group; return whether there is one."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _living(group: int) -> list[int]:
+    """Return the processes of a group that still run. Zombies are dead: not every container's init reaps them."""
+    if not _signal_group(group, 0):
+        return []
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            state, _, of_group = entry.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state not in "ZX":
+                found.append(int(entry.parent.name))
+    return found

@@ -1,6 +1,5 @@
 """The life of a server process that the tests start."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +11,18 @@ from tests.servers.process import ServerProcess
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def gone(pid):
+    """Return whether no process has `pid` (a zombie of init's counts as gone)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def wait_gone(pid):
-    """Wait until no process has `pid` (a zombie of init's counts as gone)."""
     for _ in range(10_000):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
+        if gone(pid):
             return
-        if state == "Z":
-            return
-        os.sched_yield()
         subprocess.run(["sleep", "0.01"], check=True)
     raise AssertionError(f"process {pid} lives")
 
@@ -38,7 +39,7 @@ def test_stop_lets_the_server_shut_down_in_its_own_way(tmp_path):
     process.stop()
     assert (tmp_path / "bye").exists()
     assert not process.alive
-    wait_gone(pid)
+    assert gone(pid)
 
 
 def test_stop_kills_a_server_that_does_not_obey(tmp_path):
@@ -47,7 +48,26 @@ def test_stop_kills_a_server_that_does_not_obey(tmp_path):
     pid = wait_for(process, tmp_path / "pid")
     process.stop(timeout=0.2)
     assert not process.alive
-    wait_gone(pid)
+    assert gone(pid)
+
+
+def test_kill_returns_when_the_last_process_of_the_server_is_dead(tmp_path):
+    # Memory makes dying slow: the kernel takes it back before the process counts as dead.
+    program = "import os, time; ballast = os.urandom(1) * (300 << 20); print(os.getpid(), flush=True); time.sleep(600)"
+    process = ServerProcess("heavy", [sys.executable, "-c", program], tmp_path / "log")
+    pid = wait_for(process, tmp_path / "log")
+    process.kill()
+    assert gone(pid)
+    assert not process.alive
+
+
+def test_a_suspended_server_can_be_killed(tmp_path):
+    process = ServerProcess("frozen", ["sh", "-c", f"echo $$ >{tmp_path}/pid; sleep 600"], tmp_path / "log")
+    pid = wait_for(process, tmp_path / "pid")
+    process.suspend()
+    process.kill()
+    assert gone(pid)
+    process.kill()  # a second time is fine
 
 
 def test_a_server_dies_with_a_test_run_that_is_killed(tmp_path):
