@@ -106,7 +106,7 @@ def range_of(end: bytes, path: str) -> tuple[int, int] | None:
         metadata = pq.read_metadata(pa.BufferReader(end[-footer:])).metadata or {}
         return int(metadata[_FIRST]), int(metadata[_NEXT])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise StateDamaged(f"{path} is not an archive of commits: {error}. Run `ingest verify`") from error
+        raise StateDamaged(f"{path} is not an archive of commits: {str(error).strip()}. Run `ingest verify`") from error
 
 
 def entries(source: Any, path: str) -> list[Archived]:
@@ -142,4 +142,4 @@ def _read(source: Any, path: str, columns: list[str]) -> pa.Table:
         with pq.ParquetFile(source) as file:
             return file.read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise StateDamaged(f"{path} is not an archive of commits: {error}. Run `ingest verify`") from error
+        raise StateDamaged(f"{path} is not an archive of commits: {str(error).strip()}. Run `ingest verify`") from error

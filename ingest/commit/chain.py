@@ -205,14 +205,16 @@ def decode(content: bytes, kind: type[R], path: str) -> R:
         StateDamaged: a newer version wrote it, or it is no such record; the text names `path`.
     """
     try:
-        head = msgspec.json.decode(content, type=_Head)
+        # Not msgspec's own decoder: it refuses the \u escapes that stand for text without a UTF-8 form.
+        plain = json.loads(content)
+        head = msgspec.convert(plain, _Head)
         if head.format > FORMAT:
             raise StateDamaged(
                 f"{path} has format {head.format}, this version reads up to {FORMAT}: "
                 "a newer version of ingest wrote it, use that one"
             )
-        return msgspec.convert(json.loads(content), kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, ValueError) as error:
+        return msgspec.convert(plain, kind)
+    except (msgspec.ValidationError, RecursionError, ValueError) as error:
         raise StateDamaged(f"{path} is not a {kind.__name__.lower()} record: {error}. Run `ingest verify`") from error
 
 

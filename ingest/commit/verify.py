@@ -257,8 +257,12 @@ class _Verification:
     # ── files ──
 
     def _files(self, commit: Commit, newest: bool) -> None:
-        present = [file for file in commit.files if self._present(commit, file, newest)]
-        offsets = [found for file in present if (found := self._file(commit, file)) is not None]
+        offsets = []
+        for file in commit.files:
+            found = self._file(commit, file) if self._present(file, newest) else None
+            if found is not None:
+                offsets.append(found)
+            self._progress(self._report.counts["files"], len(self._visible), file.path)
         if self._deep and offsets:
             together = np.concatenate(offsets)
             repeated = len(together) - len(np.unique(together))
@@ -266,7 +270,7 @@ class _Verification:
                 path = names.commit_path(commit.key, commit.era, commit.first_offset)
                 self._report.differ("duplicate rows", path, f"{repeated} offsets are in its files more than once")
 
-    def _present(self, commit: Commit, file: CommitFile, newest: bool) -> bool:
+    def _present(self, file: CommitFile, newest: bool) -> bool:
         self._listed.add(file.path)
         self._report.counts["files"] += 1
         self._report.counts["bytes"] += file.bytes
@@ -296,7 +300,6 @@ class _Verification:
             self._report.differ("missing", file.path, "it went away while it was looked at")
         except (pa.ArrowException, OSError) as error:
             self._report.differ("unreadable", file.path, str(error))
-        self._progress(self._report.counts["files"], len(self._visible), file.path)
         return offsets
 
 

@@ -96,6 +96,11 @@ class MemoryFilesystem(Filesystem[FilesystemOptions]):
         """Let the k-th call from now (1 = the next) go wrong, counting only calls of `verb` where one is given."""
         self._planned.append((k, verb, fault))
 
+    def calm(self) -> None:
+        """Forget the faults that have not struck yet; late changes stay late."""
+        self._planned.clear()
+        self.faults = lambda call: None
+
     def land(self, index: int = 0) -> None:
         """Let a late change happen now; that it no longer can (its source is gone, its target is there) is no error."""
         change = self.late.pop(index)

@@ -23,6 +23,7 @@ from ingest.commit.chain import Accepted, Start
 from ingest.commit.draft import CommitDraft, StagedFile, record_of
 from ingest.commit.names import ChainKey
 from ingest.commit.perform import perform
+from ingest.commit.verify import verify
 from ingest.errors import Fenced, Refused, StateDamaged, Unavailable
 from ingest.testing.memory import Fault, MemoryFilesystem
 
@@ -153,6 +154,10 @@ class World:
         self.settle(workers)
         return self.count()
 
+    def differences(self):
+        """What `ingest verify` finds; the files here are no Parquet, which is not looked at."""
+        return [found for found in verify(self.filesystem).differences if found.kind != "unreadable"]
+
     def settle(self, workers):
         """Zombies wake up for a while, what is on its way lands or never does, and a clean owner finishes."""
         self.quiet = True
@@ -231,7 +236,10 @@ def campaign(runs, **features):
     """Return the seeds after which rows were lost, and those after which rows were doubled."""
     lost, doubled = [], []
     for seed in range(runs):
-        missing, twice = World(seed, **features).run()
+        world = World(seed, **features)
+        missing, twice = world.run()
+        if seed % 20 == 0:
+            assert world.differences() == [], f"seed {seed}, {features}"
         if missing:
             lost.append(seed)
         if twice:
