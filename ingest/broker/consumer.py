@@ -5,68 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from ingest.blocks import RecordBlock
 from ingest.broker import reference, seams
 from ingest.broker.admin import topic_id_text
 from ingest.broker.failures import TopicMissing, translate, translated
 from ingest.broker.fetch import Fetched, partition_records
+from ingest.broker.membership import EVERYTHING, FetchOptions, GroupOptions, join, pattern_of
 from ingest.broker.problems import PartitionProblem, problem_of
 from ingest.broker.rebalance import Desk, Listener, Pair
 from ingest.broker.security import Connection
-from ingest.broker.subscription import pattern_of
 from ingest.errors import IngestError
 
-_EVERYTHING = 1 << 31
 _STALE_CONTACT = 5.0
 _PAUSE = 0.1
 
 _Found: TypeAlias = Mapping[TopicPartition, list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupOptions:
-    """Membership in the consumer group.
-
-    Attributes:
-        group: its name.
-        member: this worker's own name in it, stable over restarts: a worker that comes back within `session_timeout`
-            gets its partitions back at once. None = a stranger at each start.
-        session_timeout: seconds of silence after which the group goes on without this worker.
-        max_poll_interval: seconds between two polls after which it does so too, heartbeats or not.
-        cooperative: move only the partitions that must move; False = all are revoked at each rebalance. All members of
-            a group must agree.
-    """
-
-    group: str
-    member: str | None = None
-    session_timeout: float = 30.0
-    max_poll_interval: float = 300.0
-    cooperative: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class FetchOptions:
-    """How much is fetched at a time: what one poll returns is at most about `total_bytes` for each broker, compressed.
-
-    Attributes:
-        total_bytes: of one fetch from one broker; the first batch comes whole however large it is.
-        partition_bytes: of one partition in it.
-        wait: seconds for which a broker holds an answer back while it has nothing.
-        timeout: seconds after which a request without an answer is repeated on a new connection.
-    """
-
-    total_bytes: int = 16 << 20
-    partition_bytes: int = 2 << 20
-    wait: float = 0.5
-    timeout: float = 15.0
 
 
 class KafkaBlockConsumer:
@@ -99,7 +57,7 @@ class KafkaBlockConsumer:
         self._connection = connection
         self._columnar = seams.choose_columnar(columnar)
         self._factory = seams.ClientFactory()
-        self._consumer = self._open(group, fetch or FetchOptions())
+        self._consumer = join(connection, group, fetch or FetchOptions(), self._factory)
         self._desk = Desk("kafka-poll", lambda done: seams.resolve(self._consumer, done))
         self._standing: set[Pair] = set()
         self._paused: set[Pair] = set()
@@ -156,7 +114,7 @@ class KafkaBlockConsumer:
         """
         if not self._kept:
             milliseconds = int(timeout * 1000)
-            polled, failure = self._desk.run(lambda: self._consumer.poll(milliseconds, max_records=_EVERYTHING))
+            polled, failure = self._desk.run(lambda: self._consumer.poll(milliseconds, max_records=EVERYTHING))
             self._kept = self._outcome(polled, timeout)
             if failure is not None:
                 raise failure
@@ -294,34 +252,6 @@ class KafkaBlockConsumer:
 
     # ── inside ──
 
-    def _open(self, group: GroupOptions, fetch: FetchOptions) -> KafkaConsumer:
-        assignor = CooperativeStickyAssignor if group.cooperative else RangePartitionAssignor
-        with translated(f"connecting to {self._connection}"):
-            try:
-                return KafkaConsumer(
-                    group_id=group.group,
-                    group_instance_id=group.member,
-                    session_timeout_ms=int(group.session_timeout * 1000),
-                    heartbeat_interval_ms=min(3_000, int(group.session_timeout * 1000) // 3),
-                    max_poll_interval_ms=int(group.max_poll_interval * 1000),
-                    partition_assignment_strategy=(assignor,),
-                    enable_auto_commit=False,
-                    auto_offset_reset="none",
-                    isolation_level="read_committed",
-                    check_crcs=True,
-                    max_poll_records=_EVERYTHING,
-                    fetch_max_bytes=fetch.total_bytes,
-                    max_partition_fetch_bytes=fetch.partition_bytes,
-                    fetch_max_wait_ms=int(fetch.wait * 1000),
-                    request_timeout_ms=int(fetch.timeout * 1000),
-                    metrics_enabled=False,
-                    kafka_client=self._factory,
-                    **self._connection.arguments(),
-                )
-            except kafka.KafkaError:
-                self._factory.discard()
-                raise
-
     def _outcome(self, polled: Future[_Found], timeout: float) -> _Found:
         """Return what kafka-python's poll returned; errors of single partitions are put aside for `_problems`."""
         try:
@@ -337,14 +267,15 @@ class KafkaBlockConsumer:
         return {}
 
     def _assigned(self, pairs: list[Pair], on_assign: Callable[[list[Pair]], None]) -> None:
-        """Hold every partition that has no position of its own yet, then let the owner place them."""
+        """Hold the partitions until they are placed, then let the owner place them."""
         self._standing = (self._standing & self.assignment()) | set(pairs)
         self._paused &= self.assignment()
         for topic, partition in pairs:
             target = TopicPartition(topic, partition)
             self._consumer.pause(target)
             self._consumer.seek(target, 0)
-        on_assign(pairs)
+        if pairs:
+            on_assign(pairs)
 
     def _assigned_of(self, pairs: Iterable[Pair]) -> list[TopicPartition]:
         return [TopicPartition(*pair) for pair in set(pairs) & self.assignment()]

@@ -73,6 +73,8 @@ def _out_of_range(where: str, position: int | None, log: tuple[int, int] | None)
             first=position,
             next=beginning,
         )
+    if position <= end:
+        return _truncated(where, None, position)
     return DataLoss(
         f"{where}: the log ends at offset {end}, before the next offset {position}: it was cut, or the topic was made "
         f"anew; `ingest accept-loss` begins a new era",

@@ -85,7 +85,7 @@ class KafkaLineProducer:
         self._factory = ClientFactory()
         self._heard = self._asked = time.monotonic()
         self._producer = self._open(request_bytes, request_timeout)
-        self._queue = BatchQueue(self._producer, self._cut_in_two, self._refused) if self._columnar else None
+        self._queue = BatchQueue(self._producer, self._cut_in_two) if self._columnar else None
 
     # ── topics ──
 
@@ -259,9 +259,6 @@ class KafkaLineProducer:
         with self._state:
             self._pending -= 1
             self._state.notify_all()
-
-    def _refused(self, raised: Exception) -> None:
-        self._break(translate(raised, f"connecting to {self._connection}"))
 
     def _break(self, error: IngestError) -> None:
         with self._state:

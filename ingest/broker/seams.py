@@ -15,7 +15,7 @@ record, some twenty times slower.
     SubscriptionState.assignment[tp].seek         seeking with a leader epoch
     ConsumerCoordinator._send_heartbeat_request   hearing that another process took our name
     KafkaConnectionManager, NetworkSelector       metadata on demand, the last sign of life, one large read a wake-up
-    KafkaNetSocket.sock_connect                   closing the sockets of failed connects
+    KafkaNetSocket, KafkaSSLTransport             closing the sockets of failed connects
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ from kafka import errors as kafka_errors
 
 PINNED = "3.0.12"
 _READ_SIZE = 1 << 20
-_REFUSED_PAUSE = 1.0
+REFUSED_IDENTITY = (
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.AuthorizationError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +60,7 @@ def _find_fault() -> str:
         (Fetcher, ["PartitionRecords", "_parse_fetched_data"]),
         (Fetcher.PartitionRecords, ["_unpack_records", "_maybe_skip_record", "_consume_aborted_transactions_up_to"]),
         (ConsumerCoordinator, ["_send_heartbeat_request"]),
-        (KafkaConnectionManager, ["_build_transport", "wait_for", "run"]),
+        (KafkaConnectionManager, ["_build_transport", "_connect", "wait_for", "run"]),
     ]
     lacking = [f"{owner.__name__}.{name}" for owner, names in parts for name in names if not hasattr(owner, name)]
     return f"kafka-python {kafka.__version__} lacks {', '.join(lacking)}" if lacking else ""
@@ -67,10 +71,12 @@ COLUMNAR = not FAULT
 
 
 def _close_failed_connections() -> None:
-    """Have kafka-python close a socket whose connect failed, which it leaves to the garbage collector."""
+    """Have kafka-python close sockets whose connect or TLS handshake failed, which it leaves lying about."""
     from kafka.net.inet import KafkaNetSocket
+    from kafka.net.transport import KafkaSSLTransport
 
     connect = KafkaNetSocket.sock_connect
+    handshake = KafkaSSLTransport.handshake
 
     async def connect_or_close(self: Any, net: Any, sock: Any, address: Any, timeout_at: float | None = None) -> Any:
         try:
@@ -79,7 +85,15 @@ def _close_failed_connections() -> None:
             sock.close()
             raise
 
+    async def handshake_or_close(self: Any) -> None:
+        try:
+            await handshake(self)
+        except (kafka_errors.KafkaError, OSError):
+            self._sock.close()
+            raise
+
     KafkaNetSocket.sock_connect = connect_or_close
+    KafkaSSLTransport.handshake = handshake_or_close
 
 
 if COLUMNAR:
@@ -117,6 +131,7 @@ class ClientFactory:
         self.client.cluster.config["allow_auto_create_topics"] = False
         if COLUMNAR:
             _read_in_large_pieces(self.client._manager)
+            _give_up_when_refused(self.client._manager)
         return self.client
 
     def discard(self) -> None:
@@ -166,6 +181,22 @@ def _read_in_large_pieces(manager: Any) -> None:
     manager._build_transport = build_with_large_reads
 
 
+def _give_up_when_refused(manager: Any) -> None:
+    """Have the first connection fail at once when a broker refuses our identity, instead of at its time-out.
+
+    Later on kafka-python goes on trying, with growing pauses: passwords can be given back.
+    """
+    connect = manager._connect
+
+    async def connect_and_note(node: Any, connection: Any, **options: Any) -> None:
+        await connect(node, connection, **options)
+        ready = connection.init_future
+        if ready.failed() and isinstance(ready.exception, REFUSED_IDENTITY) and not manager.bootstrapped:
+            manager._auth_failures[node.node_id] = ready.exception
+
+    manager._connect = connect_and_note
+
+
 def _receive(transport: Any) -> tuple[bytes, Exception | None]:
     """Read what is there, in one call instead of one every 4 KiB; (bytes, error) as the transport expects it."""
     try:
@@ -188,9 +219,7 @@ class BatchQueue:
     Batches of a partition go out in the order of the queue, one at a time; between partitions there is no order.
     """
 
-    def __init__(
-        self, producer: KafkaProducer, on_too_large: Callable[[Any], None], on_refused: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, producer: KafkaProducer, on_too_large: Callable[[Any], None]) -> None:
         """Hook into a producer before anything was sent.
 
         Args:
@@ -198,15 +227,13 @@ class BatchQueue:
             on_too_large: called with a batch of several records that the broker refused for its size, on the Sender's
                 thread. It must put the batch's parts in front, the last one first. (The stock split decodes all records
                 and forgets the acknowledgement of the whole.)
-            on_refused: called with an error of authentication, on the Sender's thread, each time it comes up.
         """
         self._sender: Any = producer._sender
         self._accumulator: Any = producer._accumulator
         self._transactions: Any = producer._transaction_manager
         self._abort_with: Exception | None = None
-        self._on_refused = on_refused
         self._run_once = self._sender.run_once
-        self._sender.run_once = self._guarded_run
+        self._sender.run_once = self._abort_and_run
         self._accumulator.split_and_reenqueue = lambda batch, now=None: self._split(batch, on_too_large)
 
     def batch(self, topic: str, partition: int, records: Any) -> Any:
@@ -241,14 +268,10 @@ class BatchQueue:
         self._sender.force_close()
         self._sender.join(timeout)
 
-    def _guarded_run(self) -> None:
+    def _abort_and_run(self) -> None:
         if self._abort_with is not None:
             self._accumulator.abort_undrained_batches(self._abort_with)
-        try:
-            self._run_once()
-        except (kafka_errors.SaslAuthenticationFailedError, kafka_errors.AuthorizationError) as error:
-            self._on_refused(error)
-            time.sleep(_REFUSED_PAUSE)  # the Sender's own loop would come straight back
+        self._run_once()
 
     def _split(self, batch: Any, on_too_large: Callable[[Any], None]) -> int:
         if self._transactions is not None and batch.has_sequence:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ingest.errors import ConfigError
 from ingest.options import Secret
+
+# At debug level kafka-python logs each request with all its fields, and the frames as they are sent: the password too.
+_TALKATIVE = ("kafka.net.connection", "kafka.protocol.parser")
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -116,6 +120,10 @@ def security_arguments(options: SecurityOptions) -> dict[str, Any]:
     return arguments
 
 
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
 def _sasl(options: SecurityOptions) -> dict[str, Any]:
     mechanism = options.mechanism
     if mechanism not in MECHANISMS:
@@ -124,6 +132,8 @@ def _sasl(options: SecurityOptions) -> dict[str, Any]:
         return {"sasl_mechanism": mechanism}
     if not options.username or options.password is None:
         raise ConfigError("kafka.security", f"{mechanism} needs username and password")
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_above_debug)
     return {
         "sasl_mechanism": mechanism,
         "sasl_plain_username": options.username,
