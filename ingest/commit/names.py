@@ -6,7 +6,6 @@
                                      stage/<first_offset:020d>+<id>.parquet
                                      archive/<first_offset:020d>.parquet
     _ingest/<topic>/backfill/<generation>/<era>/…        a backfill's chain: the generation takes the partition's place
-    _ingest/<topic>/beginning.json                       how many partitions it had when the first worker came
     _ingest/<topic>/schema/<n>.json
     _ingest/<topic>/beginning.json
     <topic>/dt=…/hour=…/<topic>+<partition>+<first_offset:020d>+<last_offset:020d>.parquet
@@ -36,7 +35,6 @@ MAX_PART = 255
 META = "_ingest"
 QUARANTINE = "_quarantine"
 ROOT = f"{META}/root.json"
-BEGINNING = "beginning.json"
 START = "start.json"
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -153,11 +151,6 @@ def checked_partition_path(path: str) -> str:
 def topic_dir(topic: str) -> str:
     """Return where a topic's chains and schemas are."""
     return f"{META}/{topic_part(topic)}"
-
-
-def beginning_path(topic: str) -> str:
-    """Return the path of the record that says where the topic's partitions begin."""
-    return f"{topic_dir(topic)}/{BEGINNING}"
 
 
 def chain_dir(key: ChainKey) -> str:
