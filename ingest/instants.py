@@ -95,9 +95,9 @@ def instant_of_number(literal: str, unit: Unit | None = None) -> Instant | None:
         number = decimal.Decimal(literal)
     except decimal.InvalidOperation:
         return None
-    if not number:
+    if number.is_zero():
         return Instant(0)
-    if number.adjusted() > 30:
+    if not number.is_finite() or number.adjusted() > 30:
         return None
     if unit is None:
         unit = _unit_of(number)

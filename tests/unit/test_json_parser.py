@@ -8,6 +8,7 @@ import pytest
 
 from ingest.api import ConfigError
 from ingest.connectors.parsers.json import CUT, JsonParser
+from ingest.connectors.parsers.json_rows import RowReader
 
 
 def parser(schema=None, **options):
@@ -306,3 +307,53 @@ def test_the_last_places_are_kept_when_rest_takes_none():
 def test_options_that_contradict_each_other_are_refused(options, text):
     with pytest.raises(ConfigError, match=text):
         JsonParser.Options(**options)
+
+
+# ── the columnar way ─────────────────────────────────────────────────────────
+
+LINE = {"ts": "2026-11-23T01:02:03.123456Z", "status": 200, "ms": 1.5, "path": "/a", "ok": True, "tags": ["x"]}
+COLUMNS = {
+    "ts": "timestamp",
+    "status": "int32",
+    "ms": "double",
+    "path": "string",
+    "ok": "bool",
+    "tags": "list<string>",
+    "price": "decimal128(10, 2)",
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        LINE,
+        LINE | {"path": None},
+        LINE | {"unknown": None},
+        LINE | {"ts": 1795395723},
+        LINE | {"ts": 1795395723.25},
+        LINE | {"ts": "2026-11-23 01:02:03,123"},
+        LINE | {"ts": "2026-11-23T01:02:03.123456789Z"},
+        LINE | {"price": 12.25},
+        dict(reversed(LINE.items())),
+    ],
+)
+@pytest.mark.parametrize("written", [json.dumps, lambda line: json.dumps(line, indent=2) + "\r\n"])
+def test_a_block_that_conforms_is_never_read_value_by_value(monkeypatch, line, written):
+    def fail(reader, row, value):
+        raise AssertionError(f"read alone: {value!r}")
+
+    monkeypatch.setattr("ingest.connectors.parsers.json_rows.RowReader.add", fail)
+    parsed = parse(parser(COLUMNS), [written(line)] * 1000)
+    assert len(parsed.rows) == 1000
+    assert parsed.table["status"].to_pylist() == [200] * 1000
+
+
+def test_few_values_with_unknown_members_do_not_hold_up_the_others(monkeypatch):
+    read = []
+    add = RowReader.add
+    monkeypatch.setattr(RowReader, "add", lambda reader, row, value: (read.append(row), add(reader, row, value)))
+    lines = ['{"status":1}'] * 2000
+    lines[700] = lines[1999] = '{"status":1,"more":{"a":[null,1]}}'
+    parsed = parse(parser(COLUMNS), lines)
+    assert read == [700, 1999]
+    assert [row for row, rest in enumerate(parsed.table["rest"].to_pylist()) if rest] == read
