@@ -58,7 +58,8 @@ class ClusterAdmin:
 
         Kafka's default where we are not allowed to ask.
         """
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, ["max.message.bytes"])
+        # All settings: there are brokers that hang up when asked for one by name.
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, None)
         with self._client(f"describing topic {topic}") as client:
             self._describe(client, topic)
             answer = client.describe_configs([resource], config_filter="all")

@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 
 import ingest
-from ingest.cli import check, connectors, console
+from ingest.cli import check, connectors, console, jobs
 from ingest.errors import IngestError
 
-GROUPS = (check, connectors)
+GROUPS = (check, jobs, connectors)
 """The modules of commands, in the order of the help; each has `register(app)`."""
 
 

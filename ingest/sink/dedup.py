@@ -119,6 +119,7 @@ class Ledger:
         self.streams = dict(streams)
         self._find = find
         self._now = now
+        self._forgotten: dict[int, StreamLedger] = {}
 
     def judge(self, block: RecordBlock) -> Verdict:
         """Decide about each row and enter what is kept or quarantined.
@@ -150,7 +151,9 @@ class Ledger:
     def recent(self, days: float) -> dict[int, StreamLedger]:
         """Forget streams not seen for `days` (the archive remembers them) and return the others."""
         oldest = self._now() - days * 86400
-        self.streams = {key: stream for key, stream in self.streams.items() if stream.seen >= oldest}
+        for key in [key for key, stream in self.streams.items() if stream.seen < oldest]:
+            # Kept here too: `find` may look at an archive that was read before this stream's last commit.
+            self._forgotten[key] = self.streams.pop(key)
         return self.streams
 
     def _introduce(self, block: RecordBlock) -> None:
@@ -159,7 +162,7 @@ class Ledger:
             if source is None or source.topic != self._topic or source.partition != self._partition:
                 continue
             if source.generation not in self.streams:
-                found = self._find(source.generation)
+                found = self._forgotten.pop(source.generation, None) or self._find(source.generation)
                 self.streams[source.generation] = found or StreamLedger(
                     source.host, source.path, source.source, self._now()
                 )

@@ -1,0 +1,65 @@
+"""Makes the open range that follows a tail."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from ingest.clock import Clock
+from ingest.commit.committer import Committer, Tail
+from ingest.service.metrics import Metrics
+from ingest.sink.dedup import Ledger, StreamLedger
+from ingest.sink.encode import ParquetFile
+from ingest.sink.open_files import Kind, OpenFiles
+from ingest.sink.open_range import OpenRange
+from ingest.sink.plan import TopicPlan
+from ingest.sink.spill import Spill
+from ingest.sink.streams import from_record, from_records
+
+
+def open_range(
+    plan: TopicPlan,
+    tail: Tail,
+    finder: Committer,
+    *,
+    spool: Path,
+    row_group: int,
+    may_write: Callable[[], bool],
+    clock: Clock,
+    metrics: Metrics,
+) -> OpenRange:
+    """Return an empty range that begins at `tail`.
+
+    Args:
+        plan: what is done with the topic.
+        tail: the newest commit.
+        finder: looks generations up in the archives; not the committer that commits, which another thread uses.
+        spool: local directory for what is not committed; emptied at every start.
+        row_group: bytes of columns that are worth a row group.
+        may_write: see `OpenFiles`.
+        clock: time.
+        metrics: counts.
+    """
+    key = tail.key
+    partition = key.partition if isinstance(key.partition, int) else None
+
+    def start(kind: Kind, schema: pa.Schema) -> ParquetFile:
+        return ParquetFile(
+            spool / f"{uuid.uuid4().hex}.parquet",
+            schema,
+            compression=plan.parquet.compression,
+            level=plan.parquet.level,
+            topic=key.topic,
+            partition=partition,
+        )
+
+    def find(generation: int) -> StreamLedger | None:
+        record = finder.find_stream(generation)
+        return None if record is None else from_record(record)
+
+    ledger = Ledger(key.topic, -1 if partition is None else partition, from_records(tail.streams), find, clock.now)
+    files = OpenFiles(start, Spill(spool / f"{uuid.uuid4().hex}.spill"), row_group, may_write)
+    return OpenRange(plan, tail, ledger, files, clock, metrics)

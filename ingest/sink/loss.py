@@ -1,0 +1,48 @@
+"""Whether Kafka still has what comes next, decided from figures alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingest.errors import DataLoss
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A partition's log as Kafka has it now: first offset, end (exclusive), and the topic's id."""
+
+    beginning: int
+    end: int
+    topic_id: str
+
+
+def refuse_loss(topic: str, partition: int, next_offset: int, known_topic_id: str | None, bounds: Bounds) -> None:
+    """Return quietly when reading may go on at `next_offset`.
+
+    Raises:
+        DataLoss: the topic is another one, the log begins after `next_offset`, or it ends before it.
+    """
+    where = f"{topic}/{partition}"
+    accept = "Look at it with `ingest accept-loss`, which asks before it lets the partition go on"
+    if known_topic_id and bounds.topic_id != known_topic_id:
+        raise DataLoss(
+            f"{where}: the topic was deleted and made again (its id was {known_topic_id}, is {bounds.topic_id}): "
+            f"what the old one held from offset {next_offset} on is gone. {accept}",
+            kind="recreated",
+            first=next_offset,
+        )
+    if next_offset < bounds.beginning:
+        raise DataLoss(
+            f"{where}: the offsets [{next_offset}, {bounds.beginning}) were deleted from Kafka before they were read "
+            f"(retention). {accept}",
+            kind="retention",
+            first=next_offset,
+            next=bounds.beginning,
+        )
+    if next_offset > bounds.end:
+        raise DataLoss(
+            f"{where}: the log ends at {bounds.end}, but everything below {next_offset} is committed already: it was "
+            f"truncated, or the topic was made again. {accept}",
+            kind="went back",
+            first=bounds.end,
+        )

@@ -1,0 +1,227 @@
+"""What is open for one topic partition: the range from its newest commit to what was read last.
+
+    RecordBlock ─ judge (repeats) ─ parse ─ rows ─ event times ─ partition paths ─ open files
+                        └ overlaps ──────┴ rejects ─ quarantine ──────────────────────┘
+
+Sealing gives the range away as the draft of the next commit and begins the one after it. Abandoning forgets it:
+everything will be read again.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ingest.blocks import Int64s, Parsed, RecordBlock
+from ingest.clock import Clock
+from ingest.commit.committer import CommitDraft, StagedFile, Tail
+from ingest.errors import QuarantineBudget
+from ingest.service.metrics import Metrics
+from ingest.sink import rows
+from ingest.sink.dedup import Ledger
+from ingest.sink.open_files import FinishedFile, OpenFiles
+from ingest.sink.plan import TopicPlan
+from ingest.sink.quarantine import OVERLAP, PARSE, Window, quarantined
+from ingest.sink.rotation import Open, Reason
+from ingest.sink.streams import to_records
+
+
+class OpenRange:
+    """Rows of one topic partition on their way into files. One thread.
+
+    Args:
+        plan: what is done with the topic.
+        tail: the newest commit.
+        ledger: begun from the tail's streams.
+        files: where the rows go.
+        clock: ages are monotonic; absurd event times are told from the wall clock.
+        metrics: counts what happens to records.
+    """
+
+    def __init__(
+        self, plan: TopicPlan, tail: Tail, ledger: Ledger, files: OpenFiles, clock: Clock, metrics: Metrics
+    ) -> None:
+        self.files = files
+        self.topic_id = tail.topic_id
+        self.first_offset = self.next_offset = tail.next_offset
+        self._where = f"{tail.key}"
+        self._plan = plan
+        self._ledger = ledger
+        self._clock = clock
+        self._metrics = metrics
+        self._leader_epoch = tail.leader_epoch
+        self._window = Window(*tail.window[0]) if tail.window else Window()
+        self._excess = self._window.rejects > plan.budget.allowed
+        self._schema = plan.parser.schema()
+        if self._schema is None:
+            self._schema = plan.book.current()
+        self._shape = rows.shape(self._schema, plan.columns, plan.layout.keys)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.first_offset = self.next_offset
+        self._rows = self._quarantined = self._duplicates = 0
+        self._since = self._latest = self._clock.monotonic()
+
+    @property
+    def empty(self) -> bool:
+        """Return whether nothing was read since the newest commit, not even a record to skip."""
+        return self.next_offset == self.first_offset
+
+    def figures(self) -> Open:
+        """Return what decides about rotation."""
+        if self.empty:
+            now = self._clock.monotonic()
+            return Open(0, 0, now, now)
+        return Open(self._rows + self._quarantined, self.files.encoded, self._since, self._latest)
+
+    # ── in ──────────────────────────────────────────────────────────────────
+
+    def add(self, block: RecordBlock) -> None:
+        """Take a block in.
+
+        Raises:
+            Unavailable: columns could not be agreed on, or an archive not read: part of the block may be in; abandon.
+            StreamConflict: a repeat has other bytes; abandon.
+        """
+        self._latest = self._clock.monotonic()
+        if self.empty:
+            self._since = self._latest
+        if block.rows:
+            self._take(block)
+        self.next_offset = max(self.next_offset, block.next_offset)
+        if block.leader_epoch >= 0:
+            self._leader_epoch = block.leader_epoch
+
+    def over_budget(self) -> QuarantineBudget | None:
+        """Return the error that more records were refused than may be, until a person accepts it."""
+        if not self._excess:
+            return None
+        budget = self._plan.budget
+        return QuarantineBudget(
+            f"{self._where}: more than {budget.allowed} of {budget.window} records could not be parsed. They are in "
+            f"_quarantine/{self._plan.topic} with their reasons. If that is as it should be, go on with "
+            "`ingest accept-loss --quarantine`"
+        )
+
+    def _take(self, block: RecordBlock) -> None:
+        topic = self._plan.topic
+        self._metrics.sink_records.labels(topic).inc(block.rows)
+        verdict = self._ledger.judge(block)
+        if len(verdict.repeated):
+            self._duplicates += len(verdict.repeated)
+            self._metrics.sink_duplicates.labels(topic).inc(len(verdict.repeated))
+        if len(verdict.overlapping):
+            reasons = ["overlap"] * len(verdict.overlapping)
+            self._refuse(block, verdict.overlapping, reasons, OVERLAP, verdict.streams)
+        kept = block if len(verdict.keep) == block.rows else block.take(verdict.keep)
+        if not kept.rows:
+            return
+        parsed = self._parse(kept.values)
+        if len(parsed.rejects):
+            self._refuse(kept, parsed.rejects, parsed.reasons, PARSE, verdict.streams)
+        if len(parsed.rows):
+            self._write(kept, parsed, verdict.streams)
+        self._spend(kept.rows, parsed.rejects)
+        self._count(parsed.counted)
+
+    def _parse(self, values: pa.BinaryArray) -> Parsed:
+        parsed = self._plan.parser.parse(values, self._schema)
+        while parsed.new_columns:
+            self._schema = self._plan.book.agree(parsed.new_columns)
+            self._shape = rows.shape(self._schema, self._plan.columns, self._plan.layout.keys)
+            parsed = self._plan.parser.parse(values, self._schema)
+        return parsed
+
+    def _write(self, block: RecordBlock, parsed: Parsed, streams: Mapping[int, str]) -> None:
+        plan = self._plan
+        table = rows.build(self._shape, block, parsed, streams, kafka=plan.kafka)
+        times = plan.event_time.of(parsed.table, block.timestamps[parsed.rows], self._clock.now())
+        self._count(times.counted)
+        if plan.kafka:
+            self._count({"kafka timestamp out of range": rows.lost_timestamps(block.timestamps)})
+        placement = plan.layout.place(table, times.us, self._shape.renamed, self.files.paths)
+        self._count({"too many partition paths": placement.overflowed})
+        offsets = block.offsets[parsed.rows]
+        for path, chosen in _by_path(placement.paths, placement.codes):
+            if chosen is None:
+                self.files.add("data", path, table, offsets, times.us)
+            else:
+                self.files.add("data", path, table.take(pa.array(chosen)), offsets[chosen], times.us[chosen])
+        self._rows += table.num_rows
+
+    def _refuse(
+        self, block: RecordBlock, refused: Int64s, reasons: Sequence[str], stage: str, streams: Mapping[int, str]
+    ) -> None:
+        """Put rows into quarantine, below the day in which they are refused."""
+        table = quarantined(block, refused, reasons, stage, streams, kafka=self._plan.kafka)
+        day = datetime.datetime.fromtimestamp(self._clock.now(), datetime.UTC)
+        self.files.add("quarantine", f"dt={day:%Y-%m-%d}", table, block.offsets[refused], None)
+        self._quarantined += len(refused)
+        for reason in set(reasons):
+            self._metrics.sink_quarantined.labels(self._plan.topic, reason).inc(reasons.count(reason))
+
+    def _spend(self, records: int, rejects: Int64s) -> None:
+        """Count against the budget; once it is exceeded the window stays as it is, so that a restart sees it too."""
+        if self._excess:
+            return
+        budget = self._plan.budget
+        self._window, past = budget.spend(self._window, records, rejects)
+        if past is not None:
+            self._excess = True
+            self._window = Window(budget.window, budget.allowed + 1)
+
+    def _count(self, counted: Mapping[str, int]) -> None:
+        for reason, records in counted.items():
+            if records:
+                self._metrics.sink_counted.labels(self._plan.topic, reason).inc(records)
+
+    # ── out ──────────────────────────────────────────────────────────────────
+
+    def seal(self, reason: Reason) -> CommitDraft:
+        """Close all files, and return the range as a draft; the next range is open."""
+        draft = CommitDraft(
+            next_offset=self.next_offset,
+            files=[_staged(file) for file in self.files.finish()],
+            duplicates=self._duplicates,
+            streams=to_records(self._ledger.recent(self._plan.dedup_days)),
+            leader_epoch=self._leader_epoch,
+            reason=str(reason),
+            window=((self._window.records, self._window.rejects),),
+            topic_id=self.topic_id,
+        )
+        self._begin()
+        return draft
+
+    def abandon(self) -> None:
+        """Forget what is open."""
+        self.files.abandon()
+
+
+def _by_path(paths: Sequence[str], codes: npt.NDArray[np.int32]) -> list[tuple[str, Int64s | None]]:
+    """Return each path with its rows, ascending; None = all rows."""
+    if len(paths) == 1:
+        return [(paths[0], None)]
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(paths) + 1))
+    return [(path, order[bounds[code] : bounds[code + 1]]) for code, path in enumerate(paths)]
+
+
+def _staged(file: FinishedFile) -> StagedFile:
+    encoded = file.encoded
+    return StagedFile(
+        local=encoded.path,
+        kind=file.kind,
+        partition_path=file.partition_path,
+        rows=encoded.rows,
+        bytes=encoded.bytes,
+        crc32c=encoded.crc32c,
+        first_offset=encoded.first_offset,
+        last_offset=encoded.last_offset,
+        min_time=encoded.min_time,
+        max_time=encoded.max_time,
+    )
