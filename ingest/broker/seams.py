@@ -81,14 +81,14 @@ def _close_failed_connections() -> None:
     async def connect_or_close(self: Any, net: Any, sock: Any, address: Any, timeout_at: float | None = None) -> Any:
         try:
             return await connect(self, net, sock, address, timeout_at=timeout_at)
-        except (kafka_errors.KafkaError, OSError):
+        except BaseException:  # also GeneratorExit, when the loop is closed meanwhile
             sock.close()
             raise
 
     async def handshake_or_close(self: Any) -> None:
         try:
             await handshake(self)
-        except (kafka_errors.KafkaError, OSError):
+        except BaseException:  # also GeneratorExit, when the loop is closed meanwhile
             self._sock.close()
             raise
 
