@@ -71,7 +71,7 @@ class ClusterAdmin:
 
         Args:
             name: the topic.
-            partitions: of a topic that is made, >= 1.
+            partitions: of a topic that is made, >= 1; -1 leaves it to the broker.
             replication: replicas of each; -1 leaves it to the broker.
         """
         wanted = {name: {"num_partitions": partitions, "replication_factor": replication}}

@@ -106,9 +106,9 @@ class KafkaLineProducer:
         """Return the cluster's id; raises Unavailable."""
         return self._admin.cluster_id()
 
-    def ensure_topic(self, topic: str, partitions: int, replication: int = -1) -> None:
-        """Make a topic unless it is there; raises Unavailable, Refused."""
-        self._admin.ensure_topic(topic, partitions, replication)
+    def ensure_topic(self, topic: str, partitions: int | None, replication: int = -1) -> None:
+        """Make a topic unless it is there; None and -1 leave its shape to the broker. Raises Unavailable, Refused."""
+        self._admin.ensure_topic(topic, -1 if partitions is None else partitions, replication)
 
     def max_record_bytes(self, topic: str) -> int:
         """Return how long a line may be so that the topic takes it, whatever its compression and headers.
@@ -127,8 +127,13 @@ class KafkaLineProducer:
         return self._inflight
 
     @property
-    def broken(self) -> IngestError | None:
-        """Return why this producer sends no more, or None while it does."""
+    def broken(self) -> bool:
+        """Return whether this producer sends no more: close it and make another."""
+        return self._broken is not None
+
+    @property
+    def failure(self) -> IngestError | None:
+        """Return why it is broken, or None."""
         return self._broken
 
     def send(

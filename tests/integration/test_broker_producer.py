@@ -107,7 +107,8 @@ def test_a_line_that_no_cut_can_save_is_named_and_breaks_the_producer(kafka):
         for part in (topic, "partition 0", "position 500", "fedcba9876543210", "max.message.bytes"):
             assert part in str(large)
         assert isinstance(behind, ProducerBroken)
-        assert producer.broken is large
+        assert producer.broken
+        assert producer.failure is large
         with pytest.raises(ProducerBroken):
             producer.send(topic, 0, [(numbered(1), b"{}")], acks.of("after"))
     assert len(read_back(kafka, topic)) == 1
