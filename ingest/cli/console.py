@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
@@ -40,6 +41,16 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in [list(headers), *cells]:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(f"{line.rstrip()}\n")
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal that something goes on; elsewhere nothing."""
+    if not sys.stdout.isatty():
+        yield
+        return
+    with Console(file=sys.stdout, highlight=False).status(escape_controls(text)):
+        yield
 
 
 def print_error(error: Exception) -> None:

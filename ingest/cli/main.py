@@ -14,9 +14,10 @@ import typer
 
 import ingest
 from ingest.cli import check, connectors, console, jobs
+from ingest.cli.demo import command as demo
 from ingest.errors import IngestError
 
-GROUPS = (check, jobs, connectors)
+GROUPS = (demo, check, jobs, connectors)
 """The modules of commands, in the order of the help; each has `register(app)`."""
 
 
