@@ -31,7 +31,9 @@ class Comparison:
 
 def lines_of(files: Iterable[Path]) -> Iterator[bytes]:
     for file in files:
-        yield from file.read_bytes().removesuffix(b"\n").split(b"\n")
+        content = file.read_bytes()
+        if content:
+            yield from content.removesuffix(b"\n").split(b"\n")
 
 
 def compare(files: Iterable[Path], topic_dir: Path) -> Comparison:
