@@ -65,6 +65,7 @@ class LineBlock:
         boundary: the last line's end is not decided by the bytes alone (a partial line given out at close, a multiline
             timeout): it must be durable before the block is sent, and be kept when the bytes are read again.
         state: the source's own snapshot of the stream as of `end`, JSON-able; comes back through `StreamState`.
+        dropped: reason → lines that were left out ("empty_line") or lost their end ("truncated"), for the counter.
     """
 
     stream: Stream
@@ -76,6 +77,7 @@ class LineBlock:
     flags: Mapping[int, Flag] = field(default_factory=dict)
     boundary: bool = False
     state: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
