@@ -1,0 +1,111 @@
+"""What to do with a file that no live generation has: go on with a dormant one, wait, or begin a new one.
+
+A rotated copy (copytruncate) must not be read again, nor may what only it still holds be lost: while the original is
+there the copy waits; when the original has been truncated its generation goes on in the copy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .dormant import Candidate
+from .handles import Key
+from .identity import HEAD, TAIL, decide, examine
+from .tailed import TailedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A file that a scan found, opened; `size` and `modified` (ns) as of the scan."""
+
+    path: str
+    key: Key
+    size: int
+    modified: int
+    fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The file is that of a dormant generation: go on at its position."""
+
+    file: TailedFile
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The file is a copy of what a live generation reads, perhaps still being made."""
+
+    original: TailedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The file is a copy of which every byte was read: begin a new generation at its end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A file never seen before, or another one under a known inode."""
+
+    reason: str
+    replaces: bool
+    """It has the inode of a known generation: what it holds came after what was read."""
+
+
+Verdict: TypeAlias = Resume | Wait | Skip | Begin
+
+
+def admit(file: Newcomer, dormant: Iterable[Candidate], live: Iterable[tuple[TailedFile, int | None]]) -> Verdict:
+    """Decide.
+
+    Args:
+        file: the newcomer.
+        dormant: generations it might belong to, the likeliest first.
+        live: live generations, with a descriptor if there is one, whose rotated copy it might be, by name.
+    """
+    otherwise = Begin("new", False)
+    matches: list[tuple[int, Verdict]] = []
+    for candidate in dormant:
+        other = candidate.file
+        decision = decide(examine(file.fd, candidate.kinship, other.head, other.evidence, other.handed_out))
+        if decision.same and candidate.kinship in ("inode", "device"):
+            return Resume(other, decision.reason)
+        if decision.same:
+            matches.append((other.handed_out, Resume(other, decision.reason)))
+        elif candidate.kinship == "copy" and is_prefix(file, other, None):
+            matches.append((file.size, Skip("skipped: a rotated copy, all of it was read")))
+        elif candidate.kinship == "inode":
+            otherwise = Begin(decision.reason, True)
+    for original, fd in live:
+        if file.size == 0 or is_prefix(file, original, fd):
+            matches.append((min(file.size, original.handed_out), Wait(original)))
+    # Short files are often alike: the match that rests on the most bytes is the right one.
+    return max(matches, key=lambda match: match[0])[1] if matches else otherwise
+
+
+def is_prefix(file: Newcomer, other: TailedFile, fd: int | None) -> bool:
+    """Whether the file is a copy of the other's first bytes, as far as can be seen.
+
+    Args:
+        file: what may be the copy.
+        other: the generation that may have been copied.
+        fd: its open file, or None where the bytes that were read are there no more.
+    """
+    if other.head.length and file.size >= other.head.length and not other.head.matches(file.fd):
+        return False
+    for mark in (other.evidence, other.tail, *reversed(other.trail)):
+        if 0 < mark.end <= file.size:
+            return mark.length > 0 and mark.matches(file.fd)
+    if fd is None:
+        return False
+    return all(
+        os.pread(file.fd, end - start, start) == os.pread(fd, end - start, start)
+        for start, end in ((0, min(HEAD, file.size)), (max(0, file.size - TAIL), file.size))
+    )

@@ -1,0 +1,118 @@
+"""Is this file the one that we know? Decided on marks of its content; device and inode only say where to look.
+
+An inode number is used again, a copy has the same head, a truncated file keeps its inode: none of them is an identity.
+A known file is recognised by two marks of bytes that were read: its head, and the last KiBs before a position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self, TypeAlias
+
+HEAD: Final = 1024
+"""Bytes of the head that are marked; fewer while fewer have been read."""
+TAIL: Final = 4096
+"""Bytes before the position that are marked: several lines, since the ends of lines are often alike."""
+
+Kinship: TypeAlias = Literal["inode", "device", "copy", "content"]
+"""Why a file might be a known one.
+
+inode: same device and inode. device: same inode on another device (mounted again). copy: the name of a rotated copy of
+the known file. content: none of these, at start only (restored, moved to another machine).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A digest of the `length` bytes that end at position `end`."""
+
+    end: int
+    length: int
+    digest: str
+
+    @classmethod
+    def of(cls, data: bytes, end: int) -> Self:
+        """Mark `data`, which ends at position `end`."""
+        return cls(end, len(data), hashlib.blake2b(data, digest_size=16).hexdigest())
+
+    @classmethod
+    def read(cls, fd: int, start: int, end: int) -> Self | None:
+        """Mark the file's bytes [start, end); None where the file is shorter."""
+        data = os.pread(fd, end - start, start)
+        return cls.of(data, end) if len(data) == end - start else None
+
+    def matches(self, fd: int) -> bool:
+        """Whether the file holds the marked bytes."""
+        return Mark.read(fd, self.end - self.length, self.end) == self
+
+    def to_json(self) -> list[Any]:
+        """Return what `from_json` reads."""
+        return [self.end, self.length, self.digest]
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Raise TypeError or ValueError for anything that `to_json` does not return."""
+        end, length, digest = value
+        if not (isinstance(end, int) and isinstance(length, int) and isinstance(digest, str) and 0 <= length <= end):
+            raise ValueError(f"not a mark: {value!r}")
+        return cls(end, length, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen of a file that might be a known one.
+
+    Attributes:
+        kinship: why it might be.
+        known: bytes of the known file's head that are marked.
+        read: position up to which the known file was handed out: it is not shorter.
+        size: the file's size in bytes.
+        head: its head has the mark.
+        tail: so have the bytes before the position.
+    """
+
+    kinship: Kinship
+    known: int
+    read: int
+    size: int
+    head: bool
+    tail: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the file is the known one, and why, in words for `ingest status`."""
+
+    same: bool
+    reason: str
+
+
+def decide(seen: Evidence) -> Decision:
+    """Say whether the file goes on with the known generation, or begins a new one."""
+    if seen.known == 0:
+        if seen.kinship == "inode":
+            return Decision(True, "resumed: same inode, nothing was read of it")
+        return Decision(False, "new: nothing known to compare with")
+    if seen.size < seen.read:
+        return Decision(False, "reread: shorter than what was read of it")
+    if not seen.head:
+        return Decision(False, "reread: its head changed")
+    if not seen.tail:
+        return Decision(False, "reread: the bytes before the position changed")
+    if seen.kinship == "inode":
+        return Decision(True, "resumed: head and tail match")
+    if seen.kinship == "device":
+        return Decision(True, "resumed: on another device, head and tail match")
+    if seen.kinship == "copy":
+        return Decision(True, "resumed: in its rotated copy, head and tail match")
+    if seen.known < HEAD:
+        return Decision(False, "new: too little is known to trust a match of content alone")
+    return Decision(True, "resumed: under another inode, head and tail match")
+
+
+def examine(fd: int, kinship: Kinship, head: Mark, tail: Mark, read: int) -> Evidence:
+    """Look at a file; the other arguments are what is known of the known one."""
+    size = os.fstat(fd).st_size
+    return Evidence(kinship, head.length, read, size, head.matches(fd), tail.matches(fd))

@@ -1,0 +1,160 @@
+"""Globs → the files that are there now, with one stat each.
+
+`*`, `?` and `[…]` match within a name (a leading dot only where the pattern has one), `**` any number of directories.
+Symbolic links below the pattern's literal beginning are not followed; only regular files are listed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+_MAGIC: Final = re.compile(r"[*?[]")
+_ABSENT: Final = frozenset((errno.ENOENT, errno.ENOTDIR))
+
+
+@dataclass(slots=True)
+class Listing:
+    """What one scan saw.
+
+    Attributes:
+        files: path → stat of each regular file, sorted by path.
+        failed: directory or file that could not be looked at → why; what is below it is unknown, not gone.
+        skipped: path that matched but is not a regular file → what it is.
+    """
+
+    files: dict[str, os.stat_result] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def knows(self, path: str) -> bool:
+        """Whether a file at `path` would have been seen."""
+        return not any(path == place or path.startswith(place.rstrip("/") + "/") for place in self.failed)
+
+
+class Globs:
+    """The files that `patterns` match and `exclude` does not; all absolute."""
+
+    def __init__(self, patterns: Sequence[str], exclude: Sequence[str] = ()) -> None:
+        self._patterns = [_Pattern(pattern) for pattern in patterns]
+        self._exclude = [[_Part(name) for name in _names(pattern)] for pattern in exclude]
+
+    def expand(self) -> Listing:
+        """Look at the disk; never raises for what it finds there."""
+        listing = Listing()
+        for pattern in self._patterns:
+            pattern.collect(listing)
+        listing.files = {
+            path: found
+            for path, found in sorted(listing.files.items())
+            if not any(_matches(exclude, _names(path)) for exclude in self._exclude)
+        }
+        return listing
+
+
+class _Pattern:
+    """One glob, divided into a literal directory and the parts below it."""
+
+    def __init__(self, pattern: str) -> None:
+        parts = _names(pattern)
+        literal = 0
+        while literal < len(parts) - 1 and not _MAGIC.search(parts[literal]):
+            literal += 1
+        self._root = "/" + "/".join(parts[:literal])
+        self._parts = [_Part(part) for part in parts[literal:]]
+
+    def collect(self, listing: Listing) -> None:
+        if len(self._parts) == 1 and self._parts[0].literal is not None:
+            _look(os.path.join(self._root, self._parts[0].literal), listing)
+        else:
+            self._descend(self._root, 0, listing)
+
+    def _descend(self, directory: str, index: int, listing: Listing) -> None:
+        part = self._parts[index]
+        last = index == len(self._parts) - 1
+        if part.any_depth and not last:
+            self._descend(directory, index + 1, listing)
+        for entry in _entries(directory, listing):
+            if part.any_depth:
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                    self._descend(entry.path, index, listing)
+                elif last and not entry.name.startswith("."):
+                    _take(entry, listing)
+            elif part.match(entry.name):
+                if last:
+                    _take(entry, listing)
+                elif entry.is_dir(follow_symlinks=False):
+                    self._descend(entry.path, index + 1, listing)
+
+
+class _Part:
+    """One name of a glob."""
+
+    def __init__(self, part: str) -> None:
+        self.any_depth = part == "**"
+        self.literal = None if _MAGIC.search(part) else part
+        self._hidden = part.startswith(".")
+        self._regex = re.compile(fnmatch.translate(part))
+
+    def match(self, name: str) -> bool:
+        if name.startswith(".") and not self._hidden:
+            return False
+        return self._regex.match(name) is not None
+
+
+def _entries(directory: str, listing: Listing) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            listing.failed[directory] = error.strerror or str(error)
+        return []
+
+
+def _take(entry: os.DirEntry[str], listing: Listing) -> None:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            listing.failed[entry.path] = error.strerror or str(error)
+        return
+    _sort(entry.path, found, listing)
+
+
+def _look(path: str, listing: Listing) -> None:
+    try:
+        found = os.lstat(path)
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            listing.failed[path] = error.strerror or str(error)
+        return
+    _sort(path, found, listing)
+
+
+def _sort(path: str, found: os.stat_result, listing: Listing) -> None:
+    if stat.S_ISREG(found.st_mode):
+        listing.files[path] = found
+    elif stat.S_ISLNK(found.st_mode):
+        listing.skipped[path] = "a symbolic link"
+    elif not stat.S_ISDIR(found.st_mode):
+        listing.skipped[path] = "not a regular file"
+
+
+def _matches(parts: Sequence[_Part], names: Sequence[str]) -> bool:
+    """Whether a path, divided into names, is one that the parts describe."""
+    if not parts:
+        return not names
+    if parts[0].any_depth:
+        return any(_matches(parts[1:], names[skip:]) for skip in range(len(names) + 1))
+    return bool(names) and parts[0].match(names[0]) and _matches(parts[1:], names[1:])
+
+
+def _names(path: str) -> list[str]:
+    return [name for name in path.split("/") if name]

@@ -1,0 +1,107 @@
+"""Reads the next chunk of a file as lines, and notices when the bytes before it are no longer those that were read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from .identity import HEAD, TAIL, Mark
+from .lines import Lines, long_line, split
+from .tailed import TailedFile
+
+_SMALL: Final = 64 << 10  # below, a copy is cheaper than keeping the whole chunk in memory until it is acknowledged
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Lines and the bytes they are places in."""
+
+    data: bytes
+    lines: Lines
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The file holds other bytes than those that were read: this generation has ended."""
+
+    reason: str
+
+
+def read(file: TailedFile, fd: int, quantum: int) -> Chunk | Changed | None:
+    """Read about `quantum` bytes of whole lines and move the file on; None = nothing to hand out (now, or yet).
+
+    Every read begins with the bytes that are marked before the position, in the same system call: a file that was
+    truncated and has grown past the position since is found out before a byte of it is handed out.
+
+    Raises:
+        OSError: the disk says so; nothing was changed.
+    """
+    size = os.fstat(fd).st_size
+    boundary = file.boundaries[0] if file.boundaries else None
+    if size < max(file.handed_out, file.searched):
+        return Changed("reread: shorter than what was read of it")
+    if file.proof is not None and not file.proof.matches(fd):
+        return Changed("reread: the bytes after the position, sent before, changed")
+    if size != file.size:  # it grew since it was looked at: somebody still writes
+        file.size, file.closing = size, False
+    stop = file.goal if boundary is None else min(boundary, file.goal)
+    if file.searched:
+        return _search(file, fd, quantum, stop, boundary)
+    begin = file.tail.length
+    start = file.position - begin
+    want = min(stop - file.position, max(quantum, file.framing.max_line + 1))
+    buffer = os.pread(fd, begin + want, start)
+    if Mark.of(buffer[:begin], file.position) != file.tail:
+        return Changed("reread: the bytes before the position changed")
+    file.read_to = start + len(buffer)
+    closing = _closes(file, boundary)
+    lines = split(buffer, begin, file.position, file.sent, file.framing, closing)
+    file.due = file.read_to < file.goal
+    if lines.end == file.position:
+        if file.read_to - file.position > file.framing.max_line:
+            file.searched = file.read_to
+        return None
+    end = lines.end - start
+    head = Mark.of(buffer[: min(HEAD, end)], min(HEAD, end)) if start == 0 and file.head.length < HEAD else file.head
+    tail = Mark.of(buffer[max(0, end - TAIL) : end], lines.end)
+    file.advance(lines.end, int(lines.positions[-1]), head, tail)
+    return _trim(buffer, begin, end, lines)
+
+
+def _closes(file: TailedFile, boundary: int | None) -> bool:
+    """Whether what was read up to `read_to` is to be taken even without a newline."""
+    return file.read_to == boundary or (file.closing and file.read_to == file.size)
+
+
+def _trim(buffer: bytes, begin: int, end: int, lines: Lines) -> Chunk:
+    if end - begin >= _SMALL:
+        return Chunk(buffer, lines)
+    moved = Lines(lines.starts - begin, lines.ends - begin, lines.positions, lines.end, lines.flags, lines.dropped)
+    return Chunk(buffer[begin:end], moved)
+
+
+def _search(file: TailedFile, fd: int, quantum: int, stop: int, boundary: int | None) -> Chunk | Changed | None:
+    """Look for the end of an over-long line, holding no more than a chunk of it."""
+    if not file.tail.matches(fd):
+        return Changed("reread: the bytes before the position changed")
+    chunk = os.pread(fd, min(quantum, stop - file.searched), file.searched)
+    found = chunk.find(b"\n")
+    file.read_to = file.searched + len(chunk)
+    partial = found < 0
+    if partial and not _closes(file, boundary):
+        file.searched = file.read_to
+        file.due = file.read_to < file.goal
+        return None
+    end = file.read_to if partial else file.searched + found + 1
+    length = end - file.position - (0 if partial else 1)
+    first = os.pread(fd, file.framing.max_line + 1, file.position)
+    tail = Mark.read(fd, end - min(TAIL, end), end)
+    head = file.head if file.head.length == HEAD else Mark.read(fd, 0, min(HEAD, end))
+    if tail is None or head is None or len(first) <= file.framing.max_line:
+        return Changed("reread: became shorter while it was read")
+    lines = long_line(first, length, partial, end, file.sent, file.framing.max_line)
+    file.read_to = end
+    file.due = end < file.goal
+    file.advance(end, end, head, tail)
+    return Chunk(first, lines)

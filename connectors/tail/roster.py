@@ -1,0 +1,293 @@
+"""Which generation each file is: the live ones by device and inode, the dormant ones, and the files that wait."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from ingest.api import SourceContext, StreamState
+
+from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
+from .dormant import Dormant
+from .handles import Handles, Key
+from .identity import HEAD, TAIL, Mark
+from .lines import Framing
+from .paths import Listing
+from .rotation import is_compressed, originals
+from .tailed import TailedFile, restore, shown
+
+_ALIGN = 1 << 20
+_GONE_KEPT = 1000  # so that a storm of rotations can't grow the checkpoint without bound
+
+
+class Roster:
+    """Every generation that the source knows.
+
+    Args:
+        context: the house.
+        framing: how lines of new generations are made.
+        from_end: files never seen before begin at their end, if they were there before the source was.
+        handles: open files.
+    """
+
+    def __init__(self, context: SourceContext, framing: Framing, from_end: bool, handles: Handles) -> None:
+        self.live: dict[Key, TailedFile] = {}
+        self.dormant = Dormant()
+        self.notes: dict[str, str] = {}
+        self.news: list[TailedFile] = []
+        """Generations whose state must reach the checkpoint although nothing was read; the caller empties it."""
+        self._context = context
+        self._framing = framing
+        self._from_end = from_end
+        self._handles = handles
+        self._generations: dict[int, TailedFile] = {}
+        self._followed: set[str] = set()
+        self._serial = 0
+        self._first = True
+
+    def resume(self, states: Sequence[StreamState]) -> None:
+        """Take up what the checkpoint remembers; see `Source.resume`."""
+        for state in states:
+            file = restore(state)
+            self._serial = max(self._serial, file.serial)
+            self._generations[file.generation] = file
+            self._followed.add(file.name)
+            self.dormant.add(file)
+
+    def acknowledged(self, generation: int, position: int) -> TailedFile | None:
+        """Take note; return the generation if its file is live."""
+        file = self._generations.get(generation)
+        if file is None:
+            return None
+        file.acked = position
+        return file if self.live.get(file.key) is file else None
+
+    def reconcile(self, listing: Listing) -> None:
+        """Bring the roster up to date with a scan."""
+        now = self._context.clock.monotonic()
+        notes = {shown(path): f"not read: {why}" for path, why in (*listing.skipped.items(), *listing.failed.items())}
+        newcomers: dict[Key, tuple[str, os.stat_result]] = {}
+        seen: set[Key] = set()
+        for path, found in listing.files.items():
+            key = (found.st_dev, found.st_ino)
+            if is_compressed(path):
+                notes[shown(path)] = "not read: compressed files are not read as text"
+            elif key not in seen:  # else another name of the same file
+                seen.add(key)
+                file = self.live.get(key)
+                if file is None or self._doubtful(file, path):
+                    newcomers[key] = (path, found)
+                else:
+                    self._spot(file, path, found, now)
+        for file in [file for key, file in self.live.items() if key not in seen]:
+            self._miss(file, listing, now)
+        if newcomers and (self._first or not self._context.once):
+            self._welcome(newcomers, set(map(os.path.basename, listing.files)), notes, now)
+        if self._first:
+            self._give_up_absent()
+        self._first = False
+        self._say(notes)
+
+    def end(self, file: TailedFile, reason: str) -> None:
+        """End a generation whose bytes are no longer in the file: the next scan decides what the file is now."""
+        self._context.event(
+            "file was truncated or replaced",
+            path=file.name,
+            generation=f"{file.generation:016x}",
+            position=file.position,
+            why=reason,
+        )
+        del self.live[file.key]
+        self._rest(file, reason)
+
+    def reframe(self, file: TailedFile) -> TailedFile:
+        """Begin a new generation where the file stands, with the options' framing; all before is acknowledged."""
+        new = self._generation(file.path, file.key, file.position, "goes on with changed options")
+        new.head, new.tail, new.sent = file.head, file.tail, file.position
+        new.rotated = file.rotated
+        self._publish(new)
+        new.size, new.modified, new.grown_at = file.size, file.modified, file.grown_at
+        new.listed, new.due = file.listed, True
+        self.live[new.key] = new
+        self._rest(file, new.decision)
+        return new
+
+    def retire(self, file: TailedFile, why: str) -> None:
+        """The file is gone and nothing of it is left to read: keep what is known of it, should it come back."""
+        del self.live[file.key]
+        self._handles.close(file.key)
+        self._rest(file, why)
+
+    def forgettable(self, age: float) -> Iterator[int]:
+        """Yield dormant generations that have been gone for longer than `age` seconds, or are too many."""
+        limit = self._context.clock.now() - age
+        gone = sorted((file for file in self.dormant if file.gone is not None), key=lambda file: file.gone or 0.0)
+        for place, file in enumerate(gone):
+            if (file.gone or 0.0) < limit or place < len(gone) - _GONE_KEPT:
+                yield file.generation
+                if file.acked >= file.position:
+                    self.dormant.remove(file)
+                    del self._generations[file.generation]
+
+    # ── one file ──
+
+    def _doubtful(self, file: TailedFile, path: str) -> bool:
+        """Drop a live file that may be another by now: nothing of it was read, its inode may be used again."""
+        if file.known or path == file.path or self._handles.get(file.key) is not None:
+            return False
+        del self.live[file.key]
+        del self._generations[file.generation]
+        return True
+
+    def _spot(self, file: TailedFile, path: str, found: os.stat_result, now: float) -> None:
+        if path != file.path:
+            file.path, file.rotated = path, True
+        file.listed = True
+        file.look(found.st_size, found.st_mtime_ns, now)
+
+    def _miss(self, file: TailedFile, listing: Listing, now: float) -> None:
+        """The scan did not see the file: renamed out of the globs, deleted, or unknown."""
+        if not listing.knows(file.path):
+            return
+        found = self._handles.stat(file.key)
+        if found is None:
+            if file.position < file.size:
+                self._context.event(
+                    "file is gone before it was read to its end", path=file.name, position=file.position, size=file.size
+                )
+            self.retire(file, "gone")
+            return
+        file.listed, file.rotated = False, True
+        file.look(found.st_size, found.st_mtime_ns, now)
+
+    def _welcome(
+        self, newcomers: dict[Key, tuple[str, os.stat_result]], names: set[str], notes: dict[str, str], now: float
+    ) -> None:
+        """Decide on each file that no live generation has; those with a known inode first, lest others take theirs."""
+        by_name: defaultdict[str, list[TailedFile]] = defaultdict(list)
+        for file in self.live.values():
+            by_name[os.path.basename(file.name)].append(file)
+        for key in sorted(newcomers, key=lambda key: not self.dormant.has(key)):
+            path, found = newcomers[key]
+            try:
+                fd = self._handles.open(key, path)
+                newcomer = Newcomer(path, key, found.st_size, found.st_mtime_ns, fd)
+                admitted = self._admit(newcomer, by_name, notes)
+            except OSError as error:
+                notes[shown(path)] = f"not read: {error.strerror or error}"
+                self._handles.close(key)
+                continue
+            if admitted is None:
+                self._handles.close(key)
+                continue
+            file = admitted
+            file.rotated = file.rotated or any(name in names for name in originals(path))
+            file.grown_at = now - max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
+            file.size, file.modified, file.due, file.unsettled = found.st_size, found.st_mtime_ns, True, True
+            file.until = found.st_size if self._context.once else None
+            self.live[key] = file
+            by_name[os.path.basename(file.name)].append(file)
+
+    def _admit(self, file: Newcomer, by_name: dict[str, list[TailedFile]], notes: dict[str, str]) -> TailedFile | None:
+        head = os.pread(file.fd, HEAD, 0)
+        live = [
+            (other, self._handles.get(other.key))
+            for name in originals(file.path)
+            for other in by_name.get(name, ())
+            if other.known
+        ]
+        match admit(file, self.dormant.candidates(shown(file.path), file.key, head, self._first), live):
+            case Resume(known, reason):
+                return self._attach(known, file, reason)
+            case Wait(original):
+                notes[shown(file.path)] = f"waits: a rotated copy of {original.name}, which is being read"
+                return None
+            case Skip(reason):
+                new = self._generation(file.path, file.key, file.size, reason)
+                self._mark(new, file.fd)
+                self._publish(new)
+                return new
+            case Begin(reason, replaces):
+                return self._begin(file, reason, replaces)
+
+    def _begin(self, file: Newcomer, reason: str, replaces: bool) -> TailedFile:
+        # A path that was followed before goes on from the beginning: its file was rotated while nobody looked.
+        followed = replaces or shown(file.path) in self._followed
+        if not (self._from_end and self._first) or followed:
+            return self._generation(file.path, file.key, 0, reason)
+        start = max(0, file.size - _ALIGN)
+        last = os.pread(file.fd, file.size - start, start)
+        place = last.rfind(b"\n") + 1
+        position = start + place if place or start == 0 else file.size
+        new = self._generation(file.path, file.key, position, "new: begins at its end")
+        self._mark(new, file.fd)
+        self._publish(new)
+        return new
+
+    def _attach(self, known: TailedFile, file: Newcomer, reason: str) -> TailedFile | None:
+        tail = Mark.read(file.fd, known.position - min(TAIL, known.position), known.position)
+        if tail is None:
+            return None  # became shorter within the scan: the next one decides
+        self.dormant.remove(known)
+        known.rotated = shown(file.path) != known.name
+        known.path, known.key, known.tail, known.decision = file.path, file.key, tail, reason
+        known.listed, known.gone = True, None
+        known.searched, known.read_to, known.closing = 0, known.position, False
+        known.trail.clear()
+        known.reframe_at = file.size if known.framing != self._framing else None
+        return known
+
+    # ── generations ──
+
+    def _generation(self, path: str, key: Key, position: int, reason: str) -> TailedFile:
+        self._serial += 1
+        nothing = Mark.of(b"", 0)
+        file = TailedFile(
+            generation=self._context.new_generation(),
+            name=shown(path),
+            path=path,
+            key=key,
+            serial=self._serial,
+            framing=self._framing,
+            position=position,
+            sent=position,
+            head=nothing,
+            tail=nothing,
+            decision=reason,
+            read_to=position,
+        )
+        self._generations[file.generation] = file
+        return file
+
+    def _mark(self, file: TailedFile, fd: int) -> None:
+        """Set the marks of a generation that begins after the file's first byte."""
+        position = file.position
+        file.head = Mark.of(os.pread(fd, min(HEAD, position), 0), min(HEAD, position))
+        file.tail = Mark.of(os.pread(fd, min(TAIL, position), max(0, position - TAIL)), position)
+
+    def _rest(self, file: TailedFile, why: str) -> None:
+        if not file.known:  # nothing was handed out: there is nothing to remember
+            del self._generations[file.generation]
+            return
+        file.gone, file.decision = self._context.clock.now(), why
+        file.due = False
+        self.dormant.add(file)
+        self._publish(file)
+
+    def _give_up_absent(self) -> None:
+        """Note since when the files are gone that the checkpoint remembers and the first scan did not see."""
+        for file in self.dormant:
+            if file.gone is None:
+                file.gone, file.decision = self._context.clock.now(), "gone"
+                self._publish(file)
+
+    def _publish(self, file: TailedFile) -> None:
+        file.known = True
+        self.news.append(file)
+
+    def _say(self, notes: dict[str, str]) -> None:
+        for path, note in notes.items():
+            if self.notes.get(path) != note:
+                self._context.event(note, path=path)
+        self.notes = notes
