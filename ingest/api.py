@@ -47,10 +47,12 @@ from ingest.instants import (
     instants_of_numbers,
     instants_of_texts,
 )
+from ingest.lines import Assembler, Framing, Lines, long_line, split_lines
 from ingest.options import Duration, Options, Secret, Size, option
 
 __all__ = [
     "Annotated",
+    "Assembler",
     "Bools",
     "Clock",
     "ConfigError",
@@ -62,11 +64,13 @@ __all__ = [
     "Filesystem",
     "FilesystemOptions",
     "Flag",
+    "Framing",
     "IngestError",
     "Instant",
     "Instants",
     "Int64s",
     "LineBlock",
+    "Lines",
     "Options",
     "OutcomeUnknown",
     "Parsed",
@@ -90,7 +94,9 @@ __all__ = [
     "instant_of_text",
     "instants_of_numbers",
     "instants_of_texts",
+    "long_line",
     "option",
+    "split_lines",
     "type_name",
 ]
 

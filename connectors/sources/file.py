@@ -9,6 +9,7 @@ import numpy as np
 
 from ingest.api import (
     Duration,
+    Framing,
     LineBlock,
     Source,
     SourceContext,
@@ -19,7 +20,6 @@ from ingest.api import (
     option,
 )
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
-from ingest.connectors.tail.lines import Framing
 from ingest.connectors.tail.paths import Globs
 from ingest.connectors.tail.reader import Changed, Chunk, read
 from ingest.connectors.tail.roster import Roster

@@ -7,9 +7,17 @@ import select
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
-from ingest.api import LineBlock, Source, SourceContext, SourceOptions, Stream, StreamState, StreamStatus
-from ingest.connectors.tail.assembler import Assembler
-from ingest.connectors.tail.lines import Framing
+from ingest.api import (
+    Assembler,
+    Framing,
+    LineBlock,
+    Source,
+    SourceContext,
+    SourceOptions,
+    Stream,
+    StreamState,
+    StreamStatus,
+)
 
 _CHUNK: Final = 1 << 20
 _NAP: Final = 0.02

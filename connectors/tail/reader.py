@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.api import Lines, long_line, split_lines
+
 from .identity import HEAD, TAIL, Mark
-from .lines import Lines, long_line, split
 from .tailed import TailedFile
 
 _SMALL: Final = 64 << 10  # below, a copy is cheaper than keeping the whole chunk in memory until it is acknowledged
@@ -56,7 +57,7 @@ def read(file: TailedFile, fd: int, quantum: int) -> Chunk | Changed | None:
         return Changed("reread: the bytes before the position changed")
     file.read_to = start + len(buffer)
     closing = _closes(file, boundary)
-    lines = split(buffer, begin, file.position, file.sent, file.framing, closing)
+    lines = split_lines(buffer, begin, file.position, file.sent, file.framing, closing)
     file.due = file.read_to < file.goal
     if lines.end == file.position:
         if file.read_to - file.position > file.framing.max_line:

@@ -6,13 +6,12 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from ingest.api import SourceContext, StreamState
+from ingest.api import Framing, SourceContext, StreamState
 
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
 from .dormant import Dormant
 from .handles import Handles, Key
 from .identity import HEAD, TAIL, Mark
-from .lines import Framing
 from .paths import Listing
 from .rotation import is_compressed, originals
 from .tailed import TailedFile, restore, shown

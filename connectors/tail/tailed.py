@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ingest.api import StateDamaged, StreamState
+from ingest.api import Framing, StateDamaged, StreamState
 
 from .handles import Key
 from .identity import Mark
-from .lines import Framing
 
 _TRAIL: Final = 16  # reads, so at least a tenth of a second: a copy is truncated sooner after it was made
 
