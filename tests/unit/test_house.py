@@ -23,6 +23,7 @@ FILE_LINES = 400
 LONG_FILES = {
     "ingest/testing/filesystem_contract.py": "one suite for an author to inherit; split, a part is missed",
     "tests/integration/test_broker_consumer.py": "one broker, one consumer, all its promises",
+    "tests/unit/test_protocol.py": "the table of the commit protocol's decisions",
     "tests/unit/test_wire_batches.py": "the table of the batch format",
 }
 
@@ -48,6 +49,7 @@ CLOCK_READERS = {
     "ingest/broker/producer.py": "waits on kafka-python's thread, which has a clock of its own",
     "ingest/broker/seams.py": "compares with times that kafka-python took",
     "ingest/cli/demo/broker.py": "waits for another process",
+    "ingest/cli/demo/command.py": "dates its sample logs and tells the viewer how long a step took",
 }
 
 # Library → where it may be imported. A directory stands for all below it.
