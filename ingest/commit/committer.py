@@ -17,7 +17,7 @@ from ingest.commit.history import History
 from ingest.commit.names import ChainKey
 from ingest.commit.perform import run
 from ingest.commit.tail import Tail
-from ingest.errors import Fenced, FileMissing
+from ingest.errors import Fenced
 
 __all__ = ["ChainKey", "CommitDraft", "Committer", "StagedFile", "StartDraft", "Tail"]
 
@@ -145,8 +145,7 @@ class Committer:
         self._pending = None
         self._done = draft
         if self._history is not None:
-            record = pending.record
-            self._history.add(names.commit_path(self.key, record.era, record.first_offset), record)
+            self._history.add(pending.record)
         return self._tail
 
     def accept_loss(self, shown: tuple[int, int], *, who: str, why: str, leader_epoch: int = -1) -> Tail:
@@ -212,12 +211,8 @@ class Committer:
 
         The first call reads the era's archives' generation columns; they are kept until the next `open`.
         """
-        if self._history is not None:
-            try:
-                return self._history.find(generation)
-            except FileMissing:
-                self._history = None  # somebody else folded
-        self._history = History.load(self._filesystem, self.key)
+        if self._history is None:
+            self._history = History.load(self._filesystem, self.key)
         return self._history.find(generation)
 
     # ── how ──

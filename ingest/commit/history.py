@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ingest.api import Entry, Filesystem
+from ingest.api import Filesystem
 from ingest.blocks import UInt64s
-from ingest.commit import archive, chain, names
+from ingest.commit import archive, chain, look, names, rules
 from ingest.commit.chain import Commit, Start, StreamRecord
 from ingest.commit.names import ChainKey
+from ingest.commit.perform import run
 from ingest.commit.reader import open_remote
 from ingest.errors import FileMissing, Unavailable
 
@@ -21,11 +22,16 @@ TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A record or an archive, and the generations (ascending) whose newest state is in it."""
+    """A record or an archive, and the generations (ascending) whose newest state is in it.
+
+    `streams` holds that state for records. They are not read again: a record's name may be taken by a void one once a
+    fold made it free. Archives never change; of them `streams` is None.
+    """
 
     path: str
     size: int
     generations: UInt64s
+    streams: Mapping[str, StreamRecord] | None
 
     def knows(self, generation: int) -> bool:
         """Return whether the newest state of `generation` is here."""
@@ -34,12 +40,13 @@ class Holder:
 
 
 class History:
-    """An index over one chain: 8 bytes for each generation it has ever seen. Reads only; changes nothing."""
+    """An index over one chain: 8 bytes for each generation that is archived. Reads only; changes nothing."""
 
     def __init__(self, filesystem: Filesystem[Any], key: ChainKey) -> None:
         """Start empty; `load` makes a full one."""
         self._filesystem = filesystem
         self._key = key
+        self._recent: dict[str, StreamRecord] = {}
         self._holders: list[Holder] = []
         self._seen: UInt64s = np.zeros(0, np.uint64)
 
@@ -61,29 +68,23 @@ class History:
             return history
         raise Unavailable(f"{key}: the chain changed under every look")
 
-    def add(self, path: str, record: Commit) -> None:
+    def add(self, record: Commit) -> None:
         """Take note of a commit that was just made."""
-        known = _generations(record.streams)
-        self._holders.insert(0, Holder(path, 0, known))
+        self._recent.update(record.streams)
 
     def find(self, generation: int) -> StreamRecord | None:
-        """Return the newest state of a generation, None if the chain has never seen it.
-
-        Raises:
-            FileMissing: the record was folded since it was indexed: load again.
-        """
-        name = f"{generation:016x}"
+        """Return the newest state of a generation, None if the chain has never seen it."""
+        recent = self._recent.get(f"{generation:016x}")
+        if recent is not None:
+            return recent
         for holder in self._holders:
             if holder.knows(generation):
-                return self._streams(holder, generation).get(name)
+                return self._streams(holder, generation).get(f"{generation:016x}")
         return None
 
-    def _streams(self, holder: Holder, generation: int) -> dict[str, StreamRecord]:
-        if not holder.path.endswith(".parquet"):
-            content = self._filesystem.read(holder.path)
-            if names.base(holder.path) == names.START:
-                return chain.decode(content, Start, holder.path).streams
-            return chain.decode(content, Commit, holder.path).streams
+    def _streams(self, holder: Holder, generation: int) -> Mapping[str, StreamRecord]:
+        if holder.streams is not None:
+            return holder.streams
         with open_remote(self._filesystem, holder.path, holder.size) as file:
             archived = archive.record_of(file, holder.path, generation)
         return chain.decode(archived, Commit, holder.path).streams if archived is not None else {}
@@ -94,30 +95,33 @@ class History:
         return iter(sorted((number for number in numbers if number is not None), reverse=True))
 
     def _load_era(self, era: int) -> None:
-        for path, _ in self._newest_first(names.commits_dir(self._key, era)):
-            self._note(path, 0, _generations(chain.decode(self._filesystem.read(path), Commit, path).streams))
-        for path, size in self._newest_first(names.archive_dir(self._key, era)):
+        """Note the era's records, archives and start; the archives, which make records void, are looked at last."""
+        listed = look.offsets(self._filesystem.list(names.commits_dir(self._key, era)))
+        live = {first: self._filesystem.read(names.commit_path(self._key, era, first)) for first in listed}
+        mark = run(self._filesystem, look.archive_mark(self._key, era, None))
+        for first, content in sorted(live.items(), reverse=True):
+            if not rules.is_folded(first, mark.end if mark else None):
+                path = names.commit_path(self._key, era, first)
+                self._note_streams(path, chain.decode(content, Commit, path).streams)
+        archives = look.offsets(self._filesystem.list(names.archive_dir(self._key, era)))
+        for first, size in sorted(archives.items(), reverse=True):
+            path = names.archive_path(self._key, era, first)
             with open_remote(self._filesystem, path, size) as file:
-                self._note(path, size, archive.generations(file, path))
+                self._note(path, size, archive.generations(file, path), None)
         path = names.start_path(self._key, era)
         if self._filesystem.list(path):
-            self._note(path, 0, _generations(chain.decode(self._filesystem.read(path), Start, path).streams))
+            self._note_streams(path, chain.decode(self._filesystem.read(path), Start, path).streams)
 
-    def _newest_first(self, directory: str) -> list[tuple[str, int]]:
-        entries: Iterable[Entry] = self._filesystem.list(directory)
-        wanted = [entry for entry in entries if names.parse_offset(entry.name) is not None]
-        return [(f"{directory}/{entry.name}", entry.size) for entry in sorted(wanted, key=_name, reverse=True)]
+    def _note_streams(self, path: str, streams: Mapping[str, StreamRecord]) -> None:
+        self._note(path, 0, _generations(streams), streams)
 
-    def _note(self, path: str, size: int, generations: UInt64s) -> None:
+    def _note(self, path: str, size: int, generations: UInt64s, streams: Mapping[str, StreamRecord] | None) -> None:
         fresh = np.setdiff1d(generations, self._seen, assume_unique=True)
         if len(fresh):
-            self._holders.append(Holder(path, size, np.sort(fresh)))
+            kept = None if streams is None else {name: streams[name] for name in map("{:016x}".format, fresh.tolist())}
+            self._holders.append(Holder(path, size, np.sort(fresh), kept))
             self._seen = np.union1d(self._seen, fresh)
 
 
-def _name(entry: Entry) -> str:
-    return entry.name
-
-
-def _generations(streams: dict[str, StreamRecord]) -> UInt64s:
+def _generations(streams: Mapping[str, StreamRecord]) -> UInt64s:
     return np.array(sorted(int(generation, 16) for generation in streams), dtype=np.uint64)

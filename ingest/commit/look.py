@@ -35,21 +35,23 @@ def eras(key: ChainKey) -> Steps[list[int]]:
 def newest_tail(key: ChainKey, start: Start, start_content: bytes) -> Steps[Tail | None]:
     """Return the tail of an era as its records stand, nothing finished; None = they were folded under the look.
 
-    Commits are listed before the archives: whoever sees a void record then also sees the archive that made it so.
+    The archive's end is read last. A fold publishes its archive before it deletes records, and only then a zombie may
+    put a void record under a name that was listed here: whoever reads that record then also sees the archive.
 
     Raises:
         StateDamaged: commits were folded, but the one that follows them is missing.
     """
     listed = offsets((yield from entries(names.commits_dir(key, start.era))))
+    first = max(listed, default=None)
+    path = names.commit_path(key, start.era, first) if first is not None else ""
+    content = (yield from read(path)) if path else None
     mark = yield from archive_mark(key, start.era, None)
-    first = rules.newest_first(listed, mark.end if mark else None)
-    if first is None:
+    if first is None and mark is None:
+        return tail_of_start(key, start, start_content)
+    if first is None or rules.is_folded(first, mark.end if mark else None):
         if mark is not None:
             yield from check_gap(key, start.era, mark)
-            return None
-        return tail_of_start(key, start, start_content)
-    path = names.commit_path(key, start.era, first)
-    content = yield from read(path)
+        return None
     if content is None:
         return None
     commit = chain.decode(content, Commit, path)

@@ -61,11 +61,6 @@ def is_void(first_offset: int, archive_end: int | None) -> bool:
     return is_folded(first_offset, archive_end)
 
 
-def newest_first(firsts: Iterable[int], archive_end: int | None) -> int | None:
-    """Return the first offset of the newest commit, void ones left out; None if there is none."""
-    return max((first for first in firsts if not is_folded(first, archive_end)), default=None)
-
-
 def foldable(firsts: Iterable[int], archive_end: int | None, at_least: int) -> list[int]:
     """Return the commits that go into the next archive, ascending: all but the newest, or none when too few."""
     live = sorted(first for first in firsts if not is_folded(first, archive_end))

@@ -25,7 +25,7 @@ def fold(tail: Tail, at_least: int) -> Steps[ArchiveMark | None]:
     mark = yield from look.archive_mark(key, era, tail.archive)
     firsts = rules.foldable(listed, mark.end if mark else None, at_least)
     if firsts:
-        records = yield from read_run(tail, firsts, mark.end if mark else tail.start.next_offset)
+        records = yield from read_run(tail, firsts, mark)
         if records is None:
             return mark
         path = names.archive_path(key, era, firsts[0])
@@ -38,10 +38,14 @@ def fold(tail: Tail, at_least: int) -> Steps[ArchiveMark | None]:
     return mark
 
 
-def read_run(tail: Tail, firsts: Collection[int], begin_at: int) -> Steps[list[tuple[Commit, bytes]] | None]:
-    """Read commits that must follow each other from `begin_at` on; None = another fold took one away."""
+def read_run(tail: Tail, firsts: Collection[int], mark: ArchiveMark | None) -> Steps[list[tuple[Commit, bytes]] | None]:
+    """Read commits that must follow each other from the last archive on; None = another fold took one away.
+
+    A void record may stand where one was taken away. Then the archive is there too, under the name that this fold
+    would give its own, so that nothing wrong gets into it.
+    """
     records: list[tuple[Commit, bytes]] = []
-    expected = begin_at
+    expected = mark.end if mark else tail.start.next_offset
     for first in firsts:
         path = names.commit_path(tail.key, tail.era, first)
         content = yield from read(path)
@@ -49,12 +53,19 @@ def read_run(tail: Tail, firsts: Collection[int], begin_at: int) -> Steps[list[t
             return None
         record = chain.decode(content, Commit, path)
         if first != expected:
-            if (yield from read(names.commit_path(tail.key, tail.era, expected))) is not None:
-                return None  # it was published while the others were listed
+            if (yield from moved_on(tail, expected, mark)):
+                return None
             raise StateDamaged(f"{tail.key}: no commit begins at offset {expected}, the next one is {path}")
         expected = record.next_offset
         records.append((record, content))
     return records
+
+
+def moved_on(tail: Tail, expected: int, mark: ArchiveMark | None) -> Steps[bool]:
+    """Return whether a hole at `expected` is only the trace of commits that were published or folded meanwhile."""
+    if (yield from read(names.commit_path(tail.key, tail.era, expected))) is not None:
+        return True
+    return (yield from look.archive_mark(tail.key, tail.era, mark)) != mark
 
 
 def sweep(key: ChainKey) -> Steps[list[str]]:

@@ -1,10 +1,14 @@
 """The rules as tables, and the jobs step by step."""
 
+import dataclasses
+import io
+
 import pytest
 
-from ingest.commit import names, protocol, rules, tend
+from ingest.commit import archive, chain, names, protocol, rules, tend
 from ingest.commit.actions import Create, Delete, List, Mkdir, Move, Outcome, Read, Resolve, Upload
 from ingest.commit.committer import CommitDraft, StartDraft
+from ingest.commit.draft import record_of
 from ingest.commit.perform import perform, run
 from ingest.commit.rules import Staged, Verdict
 from ingest.errors import Fenced, OutcomeUnknown, Refused, StateDamaged, Unavailable
@@ -55,13 +59,6 @@ def test_an_upload_counts_once_a_listing_shows_its_length(outcome, found, verdic
 def test_a_record_below_the_archives_end_is_void(first, end, void):
     assert rules.is_void(first, end) is void
     assert rules.is_folded(first, end) is void
-
-
-@pytest.mark.parametrize(
-    ("firsts", "end", "newest"), [([], None, None), ([0, 5, 3], None, 5), ([0, 5], 5, 5), ([0, 5], 6, None)]
-)
-def test_the_newest_record_is_the_last_one_that_is_not_void(firsts, end, newest):
-    assert rules.newest_first(firsts, end) == newest
 
 
 @pytest.mark.parametrize(
@@ -160,7 +157,7 @@ def test_a_commit_takes_its_steps_in_the_order_that_makes_it_safe():
     assert (after.next_offset, after.previous.name) == (10, names.base(path))
 
 
-def test_recovery_lists_commits_before_archives_and_never_the_warehouse():
+def test_recovery_reads_the_archives_last_and_never_lists_the_warehouse():
     filesystem = MemoryFilesystem()
     tail, record, uploads = prepared(filesystem)
     run(filesystem, protocol.commit(tail, record, uploads))
@@ -169,8 +166,8 @@ def test_recovery_lists_commits_before_archives_and_never_the_warehouse():
         List(names.chain_dir(KEY)),
         Read(names.start_path(KEY, 0)),
         List(names.commits_dir(KEY, 0)),
-        List(names.archive_dir(KEY, 0)),
         Read(names.commit_path(KEY, 0, 0)),
+        List(names.archive_dir(KEY, 0)),
         List(names.stage_dir(KEY, 0)),
     ]
     assert after.next_offset == 10
@@ -245,6 +242,57 @@ def test_a_record_under_a_name_that_a_fold_made_free_is_void_and_removed():
         resumed(filesystem, late, action)
     assert names.commit_path(KEY, 0, 0) not in filesystem.files
     assert not [path for path in filesystem.files if path.endswith(names.base(record.files[0].path))]
+
+
+def until(filesystem, steps, wanted):
+    """Run a job up to the first action of a kind, and return that action before it happens."""
+    action = next(steps)
+    while not wanted(action):
+        action = steps.send(perform(filesystem, action))
+    return action
+
+
+def void_record(filesystem):
+    """What a zombie that still believes in offset 2 publishes, its file staged."""
+    work = CommitDraft(5, [staged([2, 3])])
+    at = dataclasses.replace(committer(filesystem).open(), next_offset=2)
+    record = record_of(at, work, ["zombie"], "zombie", "", "")
+    filesystem.create(record.files[0].stage, work.files[0].local)
+    return record
+
+
+def test_recovery_takes_no_void_record_for_the_one_that_it_listed():
+    """Listed, then folded and deleted; then a zombie put its own under the name: only the archive tells."""
+    filesystem, owner = chain_of(3)
+    path = names.commit_path(KEY, 0, 2)
+    slow = protocol.recover(KEY)
+    reading = until(filesystem, slow, lambda action: action == Read(path))
+    owner.commit(draft(3, 4))
+    owner.fold()
+    record = void_record(filesystem)
+    filesystem.create(path, chain.encode(record))
+    assert resumed(filesystem, slow, reading).next_offset == 4
+    assert record.files[0].path not in filesystem.files
+
+
+def test_a_fold_takes_no_void_record_into_an_archive():
+    filesystem, owner = chain_of(4)
+    path = names.commit_path(KEY, 0, 2)
+    slow = tend.fold(owner.tail, 1)
+    reading = until(filesystem, slow, lambda action: action == Read(path))
+    other = committer(filesystem, "other")
+    other.open()
+    folding = tend.fold(other.tail, 1)
+    deleting = until(filesystem, folding, lambda action: action == Delete(path))
+    perform(filesystem, deleting)
+    filesystem.create(path, chain.encode(void_record(filesystem)))
+    resumed(filesystem, slow, reading)
+    folding.close()
+    assert committer(filesystem).open().next_offset == 4
+    archived = [path for path in filesystem.files if "/archive/" in path]
+    rows = archive.entries(io.BytesIO(filesystem.files[archived[0]]), "p")
+    assert [row.next_offset for row in rows] == [1, 2, 3]
+    assert len(archived) == 1
 
 
 def test_a_swept_file_means_that_the_range_must_be_read_again():
