@@ -20,7 +20,8 @@ from ingest.api import (
 )
 
 _CHUNK: Final = 1 << 20
-_NAP: Final = 0.02
+_LEAST: Final = 64 << 10  # as much as a pipe holds
+_NAP: Final = 0.02  # seconds
 
 
 class StdinOptions(SourceOptions):
@@ -55,7 +56,7 @@ class StdinSource(Source[StdinOptions]):
         blocks: list[LineBlock] = []
         taken = 0
         while taken < max_bytes and not self._ended and self._readable():
-            data = os.read(self.descriptor, min(_CHUNK, max(1, max_bytes - taken)))
+            data = os.read(self.descriptor, min(_CHUNK, max(_LEAST, max_bytes - taken)))
             self._ended = not data
             taken += len(data)
             blocks += self._lines.feed(self._stream, data, closing=self._ended)
