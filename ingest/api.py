@@ -9,8 +9,8 @@ A connector is a class registered under an entry point group of its distribution
     ingest.partition_paths = NAME = package.module:function   a PartitionPath
 
 and is used by writing NAME in the configuration (`type = "NAME"`, `parser = "NAME"`, `partition_by = "NAME"`).
-Its class attribute `Options` declares its own configuration keys. `ingest.testing` holds the contract suites; a connector is
-finished when it passes its suite.
+Its class attribute `Options` declares its own configuration keys. `ingest.testing` holds the contract suites; a
+connector is finished when it passes its suite.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ __all__ = [
     "Entry",
     "Fatal",
     "FileExists",
+    "FileFacts",
     "FileMissing",
     "Filesystem",
     "FilesystemOptions",
@@ -187,15 +188,27 @@ class StreamStatus:
     decision: str
 
 
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file that somebody wants to read without a source: its absolute path, symbolic links resolved; its device and
+    inode; its first bytes, decompressed (all of it, or at least 64 KiB).
+    """
+
+    path: str
+    device: int
+    inode: int
+    head: bytes
+
+
 class Source(abc.ABC, Generic[S]):
     """Reads streams of bytes and hands them out as blocks of lines.
 
     Called from one thread. No method blocks for longer than one read of a local file; nothing sleeps: `next_poll` says
     when to come again. No state outside `resume`'s argument and `LineBlock.state` may be needed to go on after kill -9.
 
-    Delivery: blocks of one generation reach Kafka in the order in which they were handed out, and after a crash the source
-    is given what was acknowledged, so that it hands out the rest again with *the same positions*: same bytes, same
-    line ends.
+    Delivery: blocks of one generation reach Kafka in the order in which they were handed out, and after a crash the
+    source is given what was acknowledged, so that it hands out the rest again with *the same positions*: same bytes,
+    same line ends.
     """
 
     Options: ClassVar[type[SourceOptions]]
@@ -244,6 +257,16 @@ class Source(abc.ABC, Generic[S]):
     @abc.abstractmethod
     def close(self) -> None:
         """Let go of files and sockets. Not guaranteed to be called."""
+
+    @classmethod
+    def claimed(cls, options: S, states: Sequence[StreamState], files: Sequence[FileFacts]) -> Mapping[str, str]:
+        """Return path → why, for the files that a source with these options and this checkpoint reads or has read.
+
+        Asked without an instance, while the source may be at work elsewhere: a backfill refuses these files, as their
+        lines would be in the warehouse twice. States that can't be understood claim nothing. `why` goes on a sentence
+        that begins with the path: "is matched by its paths".
+        """
+        return {}
 
 
 # ── parsers ──────────────────────────────────────────────────────────────────
@@ -368,8 +391,8 @@ class Filesystem(abc.ABC, Generic[F]):
 # ── partition paths ──────────────────────────────────────────────────────────────────
 
 PartitionPath: TypeAlias = Callable[[pa.RecordBatch, pa.TimestampArray], pa.StringArray]
-"""A partition-path function: columns of n rows, their event times as timestamp[us] UTC without nulls → n relative paths.
+"""A partition-path function: columns of n rows, their event times as timestamp[us] UTC without nulls → n paths.
 
-It must be deterministic and pure, and name directories in Hive's form (`dt=2026-11-23/hour=01`); the house escapes and
-checks each part and keeps it under the root. Few distinct paths per block: each becomes a file of its own.
+Paths are relative. It must be deterministic and pure, and name directories in Hive's form (`dt=2026-11-23/hour=01`);
+the house escapes and checks each part and keeps it under the root. Few distinct paths per block: each becomes a file.
 """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 
 from ingest.api import (
     Duration,
+    FileFacts,
     Framing,
     LineBlock,
     Source,
@@ -19,6 +20,7 @@ from ingest.api import (
     StreamStatus,
     option,
 )
+from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
 from ingest.connectors.tail.paths import Globs
 from ingest.connectors.tail.reader import Changed, Chunk, read
@@ -152,6 +154,13 @@ class FileSource(Source[FileOptions]):
     def close(self) -> None:
         """See `Source.close`."""
         self._handles.close_all()
+
+    @classmethod
+    def claimed(
+        cls, options: FileOptions, states: Sequence[StreamState], files: Sequence[FileFacts]
+    ) -> Mapping[str, str]:
+        """See `Source.claimed`."""
+        return claims(Globs(options.paths, options.exclude).expand(), states, files)
 
     # ── looking ──
 
