@@ -19,6 +19,9 @@ from ingest.sink.plan import TopicPlan
 from ingest.sink.spill import Spill
 from ingest.sink.streams import from_record, from_records
 
+BACKFILL = -1
+"""The partition that `ingest-src` names where lines never were in Kafka."""
+
 
 def open_range(
     plan: TopicPlan,
@@ -44,7 +47,8 @@ def open_range(
         metrics: counts.
     """
     key = tail.key
-    partition = key.partition if isinstance(key.partition, int) else None
+    expected = "kafka_offset" if plan.kafka else "source_position"
+    column: str = getattr(plan.columns, expected)
 
     def start(kind: Kind, schema: pa.Schema) -> ParquetFile:
         return ParquetFile(
@@ -53,13 +57,16 @@ def open_range(
             compression=plan.parquet.compression,
             level=plan.parquet.level,
             topic=key.topic,
-            partition=partition,
+            partition=key.partition,
+            offset_column=column if kind == "data" and column != expected else None,
         )
 
     def find(generation: int) -> StreamLedger | None:
         record = finder.find_stream(generation)
         return None if record is None else from_record(record)
 
-    ledger = Ledger(key.topic, -1 if partition is None else partition, from_records(tail.streams), find, clock.now)
+    ledger = Ledger(
+        key.topic, BACKFILL if key.is_backfill else int(key.partition), from_records(tail.streams), find, clock.now
+    )
     files = OpenFiles(start, Spill(spool / f"{uuid.uuid4().hex}.spill"), row_group, may_write)
     return OpenRange(plan, tail, ledger, files, clock, metrics)

@@ -47,7 +47,8 @@ class ParquetFile:
         compression: "zstd", "snappy", "gzip", "lz4", "brotli", "none".
         level: of the compression; None = its own default.
         topic: for the metadata.
-        partition: for the metadata; None = not from Kafka.
+        partition: for the metadata, as its chain names it; None = no chain has it.
+        offset_column: for the metadata, where the column of offsets is not called what readers expect.
     """
 
     def __init__(
@@ -58,13 +59,15 @@ class ParquetFile:
         compression: str = "zstd",
         level: int | None = 1,
         topic: str = "",
-        partition: int | None = None,
+        partition: int | str | None = None,
+        offset_column: str | None = None,
     ) -> None:
         self.path = path
         self.schema = schema
         self.rows = 0
         self._topic = topic
         self._partition = partition
+        self._offset_column = offset_column
         self._compression = compression
         self._level = level
         self._writer: pq.ParquetWriter | None = None
@@ -161,6 +164,8 @@ class ParquetFile:
         }
         if self._partition is not None:
             found["ingest.partition"] = str(self._partition)
+        if self._offset_column is not None:
+            found["ingest.offset_column"] = self._offset_column
         return found
 
 
