@@ -67,6 +67,7 @@ class KafkaBlockConsumer:
         self._fenced: Exception | None = None
         self._commit_error: IngestError | None = None
         self._heard = self._asked = time.monotonic()
+        self._returned = group.member is not None
         seams.tell_when_fenced(self._consumer, self._note_fenced)
         if self._columnar:
             seams.read_with(self._consumer, partition_records(), self._note_error)
@@ -116,6 +117,7 @@ class KafkaBlockConsumer:
             milliseconds = int(timeout * 1000)
             polled, failure = self._desk.run(lambda: self._consumer.poll(milliseconds, max_records=EVERYTHING))
             self._kept = self._outcome(polled, timeout)
+            self._join_again_after_return()
             if failure is not None:
                 raise failure
         if self._fenced is not None:
@@ -154,6 +156,10 @@ class KafkaBlockConsumer:
         chosen = set(partitions)
         self._paused -= chosen
         self._consumer.resume(*self._assigned_of(chosen - self._standing))
+
+    def settled(self) -> bool:
+        """Return whether the group has given this member what it is going to give, be it nothing."""
+        return not self._returned and seams.joined(self._consumer)
 
     def paused(self) -> set[Pair]:
         """Return the assigned partitions that `pause` holds."""
@@ -251,6 +257,16 @@ class KafkaBlockConsumer:
             self._desk.end()
 
     # ── inside ──
+
+    def _join_again_after_return(self) -> None:
+        """Have the group's partitions shared out again, once, after a static member came back.
+
+        The broker gives it the assignment it had before, made when topics and partitions may have been fewer; and
+        if it was the leader, nobody else looks whether there are more.
+        """
+        if self._returned and seams.joined(self._consumer):
+            self._returned = False
+            seams.join_again(self._consumer)
 
     def _outcome(self, polled: Future[_Found], timeout: float) -> _Found:
         """Return what kafka-python's poll returned; errors of single partitions are put aside for `_problems`."""

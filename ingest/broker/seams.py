@@ -14,6 +14,7 @@ record, some twenty times slower.
     Fetcher.PartitionRecords, _parse_fetched_data reading a fetched partition as columns; errors as values
     SubscriptionState.assignment[tp].seek         seeking with a leader epoch
     ConsumerCoordinator._send_heartbeat_request   hearing that another process took our name
+      generation_if_stable, request_rejoin        joining again after a restart, see `KafkaBlockConsumer.settled`
     KafkaConnectionManager, NetworkSelector       metadata on demand, the last sign of life, one large read a wake-up
     KafkaNetSocket, KafkaSSLTransport             closing the sockets of failed connects
 """
@@ -59,7 +60,7 @@ def _find_fault() -> str:
         (TransactionManager, ["set_sequence_number"]),
         (Fetcher, ["PartitionRecords", "_parse_fetched_data"]),
         (Fetcher.PartitionRecords, ["_unpack_records", "_maybe_skip_record", "_consume_aborted_transactions_up_to"]),
-        (ConsumerCoordinator, ["_send_heartbeat_request"]),
+        (ConsumerCoordinator, ["_send_heartbeat_request", "generation_if_stable", "request_rejoin"]),
         (KafkaConnectionManager, ["_build_transport", "_connect", "wait_for", "run"]),
     ]
     lacking = [f"{owner.__name__}.{name}" for owner, names in parts for name in names if not hasattr(owner, name)]
@@ -321,6 +322,17 @@ def position(consumer: KafkaConsumer, target: TopicPartition) -> int | None:
     """Return the next offset to fetch without asking a broker; None = not assigned, or never placed."""
     state = consumer._subscription.assignment.get(target)
     return None if state is None or state.position is None else int(state.position.offset)
+
+
+def joined(consumer: KafkaConsumer) -> bool:
+    """Return whether the group has settled and this member with it."""
+    coordinator: Any = consumer._coordinator
+    return coordinator.generation_if_stable() is not None and not coordinator.rejoin_needed
+
+
+def join_again(consumer: KafkaConsumer) -> None:
+    """Have the consumer join the group once more at its next poll, keeping what it has."""
+    consumer._coordinator.request_rejoin()
 
 
 def tell_when_fenced(consumer: KafkaConsumer, on_fenced: Callable[[Exception], None]) -> None:
