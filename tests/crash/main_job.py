@@ -11,7 +11,6 @@ import random
 import sys
 import tempfile
 import time
-import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -161,7 +160,8 @@ def on_hdfs(directory: Path, kafka: KafkaServer, hdfs: HdfsServer, setup: Setup)
     config = configuration(
         directory, kafka.bootstrap, {"type": "webhdfs", "urls": [hdfs.url], "root": root, "user": "ingest"}, setup
     )
-    hdfs_admin_directory(hdfs, root)
+    hdfs.call("PUT", root, op="MKDIRS")
+    hdfs.call("PUT", root, op="SETOWNER", owner="ingest")
     return prove(directory, config, setup, fetch=lambda: download(hdfs.url, root, directory / "copy"))
 
 
@@ -170,18 +170,6 @@ def on_local(directory: Path, kafka: KafkaServer, setup: Setup) -> Outcome:
     root = directory / "warehouse"
     config = configuration(directory, kafka.bootstrap, {"type": "local", "root": str(root)}, setup)
     return prove(directory, config, setup, root=root)
-
-
-def hdfs_admin_directory(hdfs: HdfsServer, root: str) -> None:
-    """Make a root that the user `ingest` owns, as an administrator would."""
-    import getpass
-
-    for query in ("op=MKDIRS", "op=SETOWNER&owner=ingest"):
-        request = urllib.request.Request(
-            f"{hdfs.url}/webhdfs/v1{root}?{query}&user.name={getpass.getuser()}", method="PUT"
-        )
-        with urllib.request.urlopen(request, timeout=30):
-            pass
 
 
 def main() -> None:
