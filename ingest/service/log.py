@@ -30,6 +30,7 @@ Format = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_QUIET = 60.0
 _NEVER_DEBUG = ("urllib3", "requests_kerberos", "kafka", "hdfs")
 """Libraries that write tokens, passwords or whole requests at debug level."""
 
@@ -109,18 +110,33 @@ def _rendered(level: str, text: str, processors: list[Processor], **fields: Any)
 
 
 class _Library(logging.Handler):
-    """Sends what libraries log through the same processors."""
+    """Sends what libraries log through the same processors; what a library repeats is said once in `_QUIET` seconds.
+
+    A Kafka client without its broker says the same few things several times a second.
+    """
 
     def __init__(self, processors: list[Processor], stderr: Stderr) -> None:
         super().__init__()
         self._processors = processors
         self._stderr = stderr
+        self._said: dict[tuple[str, object], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Render and write; never raises."""
+        if self._repeated(record):
+            return
         level, text = record.levelname.lower(), self._text(record)
         line = _rendered(level, text, self._processors, logger=record.name, exc_info=record.exc_info)
         self._stderr.write_line(line)
+
+    def _repeated(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return False
+        key = (record.name, record.msg if isinstance(record.msg, str) else type(record.msg))
+        if record.created - self._said.get(key, float("-inf")) < _QUIET:
+            return True
+        self._said[key] = record.created
+        return False
 
     @staticmethod
     def _text(record: logging.LogRecord) -> str:
