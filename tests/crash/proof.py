@@ -79,4 +79,4 @@ def _list(namenode: str, directory: str) -> list[dict[str, str]]:
 
 
 def _url(namenode: str, path: str, operation: str) -> str:
-    return f"{namenode}/webhdfs/v1{urllib.parse.quote(path)}?op={operation}"
+    return f"{namenode}/webhdfs/v1{urllib.parse.quote(path)}?op={operation}&user.name=ingest"
