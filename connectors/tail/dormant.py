@@ -5,17 +5,16 @@ A file that turns up may be one of them.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from .handles import Key
 from .identity import HEAD, Kinship, Mark
-from .rotation import is_rotated_form
+from .rotation import originals
 from .tailed import TailedFile
 
-_ByDigest: TypeAlias = defaultdict[str, dict[int, TailedFile]]
 _ORDER: dict[Kinship, int] = {"inode": 0, "device": 1, "copy": 2, "content": 3}
 
 
@@ -28,12 +27,13 @@ class Candidate:
 
 
 class Dormant:
-    """The dormant generations, found by inode and by the mark of their head."""
+    """The dormant generations, found by inode, by the name that their rotated copies have, and by a full head."""
 
     def __init__(self) -> None:
         self._all: dict[int, TailedFile] = {}
-        self._by_inode: defaultdict[int, dict[int, TailedFile]] = defaultdict(dict)
-        self._by_head: defaultdict[int, _ByDigest] = defaultdict(lambda: defaultdict(dict))
+        self._by_inode = _Index(lambda file: file.key[1])
+        self._by_name = _Index(lambda file: os.path.basename(file.name))
+        self._by_head = _Index(lambda file: file.head.digest if file.head.length == HEAD else None)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -43,26 +43,19 @@ class Dormant:
 
     def has(self, key: Key) -> bool:
         """Whether a generation was last seen under that device and inode."""
-        return any(file.key == key for file in self._by_inode.get(key[1], {}).values())
+        return any(file.key == key for file in self._by_inode.find(key[1]))
 
     def add(self, file: TailedFile) -> None:
-        """Remember a generation."""
+        """Remember a generation; what it is found by must not change until it is removed."""
         self._all[file.generation] = file
-        self._by_inode[file.key[1]][file.generation] = file
-        self._by_head[file.head.length][file.head.digest][file.generation] = file
+        for index in (self._by_inode, self._by_name, self._by_head):
+            index.add(file)
 
     def remove(self, file: TailedFile) -> None:
         """Forget a generation: it is live again, or of no use any more."""
         del self._all[file.generation]
-        del self._by_inode[file.key[1]][file.generation]
-        if not self._by_inode[file.key[1]]:
-            del self._by_inode[file.key[1]]
-        digests = self._by_head[file.head.length]
-        del digests[file.head.digest][file.generation]
-        if not digests[file.head.digest]:
-            del digests[file.head.digest]
-        if not digests:
-            del self._by_head[file.head.length]
+        for index in (self._by_inode, self._by_name, self._by_head):
+            index.remove(file)
 
     def candidates(self, path: str, key: Key, head: bytes, first: bool) -> list[Candidate]:
         """Return what a file might be, the likeliest first; of several that knew its inode only the latest.
@@ -73,23 +66,36 @@ class Dormant:
             head: its first bytes, up to HEAD.
             first: this is the first scan after a start.
         """
-        found = {
-            other.generation: Candidate(other, "inode" if other.key == key else "device")
-            for other in self._by_inode.get(key[1], {}).values()
-        }
-        for length, digests in self._by_head.items():
-            if 0 < length <= len(head):
-                digest = Mark.of(head[:length], length).digest
-                for other in digests.get(digest, {}).values():
-                    kinship: Kinship | None = _related(other, path, first)
-                    if kinship is not None:
-                        found.setdefault(other.generation, Candidate(other, kinship))
+        found: dict[int, Candidate] = {}
+        for other in self._by_inode.find(key[1]):
+            found[other.generation] = Candidate(other, "inode" if other.key == key else "device")
+        for name in originals(path):
+            for other in self._by_name.find(name):
+                found.setdefault(other.generation, Candidate(other, "copy"))
+        if first and len(head) == HEAD:
+            for other in self._by_head.find(Mark.of(head, HEAD).digest):
+                found.setdefault(other.generation, Candidate(other, "content"))
         ranked = sorted(found.values(), key=lambda one: (_ORDER[one.kinship], -one.file.serial))
         inodes = [one for one in ranked if one.kinship == "inode"]
         return inodes[:1] + ranked[len(inodes) :]
 
 
-def _related(known: TailedFile, path: str, first: bool) -> Kinship | None:
-    if is_rotated_form(path, known.name):
-        return "copy"
-    return "content" if first and known.head.length == HEAD else None
+class _Index:
+    """Generations by what `key` says of them; None = not at all."""
+
+    def __init__(self, key: Callable[[TailedFile], object]) -> None:
+        self._key = key
+        self._files: defaultdict[object, dict[int, TailedFile]] = defaultdict(dict)
+
+    def find(self, key: object) -> list[TailedFile]:
+        return list(self._files[key].values()) if key in self._files else []
+
+    def add(self, file: TailedFile) -> None:
+        if (key := self._key(file)) is not None:
+            self._files[key][file.generation] = file
+
+    def remove(self, file: TailedFile) -> None:
+        if (key := self._key(file)) is not None:
+            del self._files[key][file.generation]
+            if not self._files[key]:
+                del self._files[key]

@@ -21,11 +21,6 @@ def originals(path: str) -> Iterator[str]:
             yield name[:place]
 
 
-def is_rotated_form(path: str, original: str) -> bool:
-    """Whether `path` is a name that rotation gives to `original`."""
-    return os.path.basename(original) in originals(path)
-
-
 def is_compressed(path: str) -> bool:
     """Whether the name says that the bytes are not text."""
     return path.endswith(".gz")
