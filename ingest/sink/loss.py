@@ -20,19 +20,31 @@ def refuse_loss(topic: str, partition: int, next_offset: int, known_topic_id: st
     """Return quietly when reading may go on at `next_offset`.
 
     Raises:
-        DataLoss: the topic is another one, the log begins after `next_offset`, or it ends before it.
+        DataLoss: see `loss_of`.
+    """
+    loss = loss_of(topic, partition, next_offset, known_topic_id, bounds)
+    if loss is not None:
+        raise loss
+
+
+def loss_of(
+    topic: str, partition: int, next_offset: int, known_topic_id: str | None, bounds: Bounds
+) -> DataLoss | None:
+    """Return why reading can't go on at `next_offset`; None = it can.
+
+    The topic is another one, the log begins after `next_offset`, or it ends before.
     """
     where = f"{topic}/{partition}"
     accept = "Look at it with `ingest accept-loss`, which asks before it lets the partition go on"
     if known_topic_id and bounds.topic_id != known_topic_id:
-        raise DataLoss(
+        return DataLoss(
             f"{where}: the topic was deleted and made again (its id was {known_topic_id}, is {bounds.topic_id}): "
             f"what the old one held from offset {next_offset} on is gone. {accept}",
             kind="recreated",
             first=next_offset,
         )
     if next_offset < bounds.beginning:
-        raise DataLoss(
+        return DataLoss(
             f"{where}: the offsets [{next_offset}, {bounds.beginning}) were deleted from Kafka before they were read "
             f"(retention). {accept}",
             kind="retention",
@@ -40,9 +52,10 @@ def refuse_loss(topic: str, partition: int, next_offset: int, known_topic_id: st
             next=bounds.beginning,
         )
     if next_offset > bounds.end:
-        raise DataLoss(
+        return DataLoss(
             f"{where}: the log ends at {bounds.end}, but everything below {next_offset} is committed already: it was "
             f"truncated, or the topic was made again. {accept}",
             kind="went back",
             first=bounds.end,
         )
+    return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from ingest.service.health import Health
 from ingest.service.metrics import Metrics
 from ingest.sink.assignment import Assignment, Phase
 from ingest.sink.commits import CommitPool, Job
+from ingest.sink.stops import StoppedPartition, write_stops
 
 EVERY = 5.0
 """Seconds between looks: two fit into the 20 s for which a report on readiness holds, with room."""
@@ -47,7 +46,7 @@ class SinkWatch:
         self._metrics = metrics
         self._health = health
         self._stopped_file = stopped_file
-        self._stopped: str | None = None
+        self._stopped: list[StoppedPartition] | None = None
         self._next = float("-inf")
         self._probing: Job[None] | None = None
 
@@ -85,16 +84,17 @@ class SinkWatch:
             self._probing = self._pool.submit(self._probe)
 
     def _look_at_partitions(self, assignments: Mapping[tuple[str, int], Assignment]) -> None:
+        stops = self.note_stops(assignments)
+        self._health.report("partitions", not stops, "; ".join(each.stop.message for each in stops[:3]))
+
+    def note_stops(self, assignments: Mapping[tuple[str, int], Assignment]) -> list[StoppedPartition]:
+        """Write down which partitions stand still, where that changed; return them."""
         stops = [
-            {"topic": each.topic, "partition": each.partition, **each.stop.as_dict()}
+            StoppedPartition(each.topic, each.partition, each.committed_offset, each.stop)
             for each in assignments.values()
             if each.phase is Phase.STOPPED and each.stop is not None
         ]
-        why = "; ".join(str(stop["message"]) for stop in stops[:3])
-        self._health.report("partitions", not stops, why)
-        text = json.dumps(stops, indent=2)
-        if text != self._stopped:
-            self._stopped = text
-            scratch = self._stopped_file.with_suffix(".tmp")
-            scratch.write_text(text + "\n")
-            os.replace(scratch, self._stopped_file)
+        if stops != self._stopped:
+            write_stops(self._stopped_file, stops)
+            self._stopped = stops
+        return stops

@@ -83,6 +83,9 @@ class Watch(Protocol):
     def turn(self, assignments: Mapping[tuple[str, int], Assignment]) -> None:
         """Called once a turn; does something every few seconds."""
 
+    def note_stops(self, assignments: Mapping[tuple[str, int], Assignment]) -> object:
+        """Called at the end, so that what stands still then is known afterwards."""
+
 
 class Flush:
     """A request that everything read so far be committed."""
@@ -167,6 +170,7 @@ class SinkWorker:
             while not stop.is_set() and not (self._once and self._finished()):
                 self._turn()
             self._settle_all(list(self.assignments.values()), Reason.DRAIN, DRAIN)
+            self._watch.note_stops(self.assignments)
             self._tell_group(self.assignments.values())
         finally:
             for assignment in self.assignments.values():
