@@ -37,6 +37,10 @@ PATIENCE = 10.0
 _PATH_LIMIT = 107
 
 
+class NotRunning(UsageError):
+    """No service owns that part of the state directory."""
+
+
 class ControlServer:
     """Answers commands, each caller in a thread of its own, so that a long flush does not hold up a status.
 
@@ -175,7 +179,8 @@ def call(state: Path, part: str, command: str, timeout: float = 30.0, **argument
         arguments: of the command; what JSON has.
 
     Raises:
-        UsageError: nobody listens there, or the command or its arguments are refused.
+        NotRunning: nobody listens there.
+        UsageError: the service is another user's, or the command or its arguments are refused.
         Unavailable: no answer in time; what was asked for may happen yet.
         IngestError: the service failed at it; `exit_code` is the one of the service's error.
     """
@@ -188,7 +193,7 @@ def call(state: Path, part: str, command: str, timeout: float = 30.0, **argument
         except PermissionError as error:
             raise UsageError(f"{path}: not allowed to talk to the service; run as its user") from error
         except OSError as error:
-            raise UsageError(f"{state}: no ingest service runs on this state directory ({part})") from error
+            raise NotRunning(f"{state}: no ingest service runs on this state directory ({part})") from error
         try:
             connection.sendall(_line({"command": command, "arguments": arguments}))
             answer = _receive(connection, RESPONSE_LIMIT)
