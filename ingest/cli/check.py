@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
@@ -23,8 +24,15 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
 
 
-def check(config: ConfigFile, state: StateDir = None, listen: Listen = None) -> None:
-    """Validate a configuration and print what would run with it; needs no server."""
+def check(
+    config: ConfigFile,
+    online: Annotated[
+        bool, typer.Option("--online", help="Try Kafka and the warehouse too; changes nothing there.")
+    ] = False,
+    state: StateDir = None,
+    listen: Listen = None,
+) -> None:
+    """Validate a configuration and print what would run with it; without --online no server is needed."""
     loaded = load(config, state=state, listen=listen)
     require_work(loaded)
     console.print_line(f"{config} is valid.")
@@ -32,6 +40,23 @@ def check(config: ConfigFile, state: StateDir = None, listen: Listen = None) -> 
         console.print_line()
         console.print_line(title)
         console.print_table(headers, rows)
+    if online and (code := _try(loaded)):
+        raise typer.Exit(code)
+
+
+def _try(config: Config) -> int:
+    """Try the servers and print what came of each; return the exit code: wrong usage comes before failures."""
+    # Imported here, so that the check alone starts quickly.
+    from ingest.wiring.online import try_all
+
+    console.print_line()
+    console.print_line("tried")
+    codes = set()
+    for tried in try_all(config):
+        mark = "ok  " if tried.exit_code == 0 else "FAIL"
+        console.print_line(f"  {mark}  {tried.what}: {tried.found}")
+        codes.add(tried.exit_code)
+    return max(codes, default=0)
 
 
 def require_work(config: Config) -> None:
