@@ -59,18 +59,24 @@ def compare(files: Iterable[Path], topic_dir: Path) -> Comparison:
 
 def download(namenode: str, directory: str, target: Path) -> Path:
     """Copy the visible files below `directory` of an HDFS to `target`, by plain WebHDFS GET requests."""
+    for path in visible_files(namenode, directory):
+        copy = target / path.removeprefix(f"{directory}/")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(_url(namenode, path, "OPEN"), timeout=60) as response:
+            copy.write_bytes(response.read())
+    return target
+
+
+def visible_files(namenode: str, directory: str) -> list[str]:
+    """Return the absolute paths of the files below `directory` that readers of a table see."""
+    found = []
     for entry in _list(namenode, directory):
         name = entry["pathSuffix"]
+        path = f"{directory}/{name}"
         if name.startswith(("_", ".")):
             continue
-        path = f"{directory}/{name}"
-        if entry["type"] == "DIRECTORY":
-            download(namenode, path, target / name)
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            with urllib.request.urlopen(_url(namenode, path, "OPEN"), timeout=60) as response:
-                (target / name).write_bytes(response.read())
-    return target
+        found += visible_files(namenode, path) if entry["type"] == "DIRECTORY" else [path]
+    return found
 
 
 def _list(namenode: str, directory: str) -> list[dict[str, str]]:
