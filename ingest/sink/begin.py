@@ -33,18 +33,21 @@ def open_range(
     may_write: Callable[[], bool],
     clock: Clock,
     metrics: Metrics,
+    topic_id: str | None = None,
 ) -> OpenRange:
     """Return an empty range that begins at `tail`.
 
     Args:
         plan: what is done with the topic.
         tail: the newest commit.
-        finder: looks generations up in the archives; not the committer that commits, which another thread uses.
+        finder: looks generations up in the archives. Not the committer that commits, which another thread uses, and
+            made for this range: what it has looked up once, it does not look up again.
         spool: local directory for what is not committed; emptied at every start.
         row_group: bytes of columns that are worth a row group.
         may_write: see `OpenFiles`.
         clock: time.
         metrics: counts.
+        topic_id: of the topic that is read, where the chain does not know it.
     """
     key = tail.key
     expected = "kafka_offset" if plan.kafka else "source_position"
@@ -69,4 +72,4 @@ def open_range(
         key.topic, BACKFILL if key.is_backfill else int(key.partition), from_records(tail.streams), find, clock.now
     )
     files = OpenFiles(start, Spill(spool / f"{uuid.uuid4().hex}.spill"), row_group, may_write)
-    return OpenRange(plan, tail, ledger, files, clock, metrics)
+    return OpenRange(plan, tail, topic_id, ledger, files, clock, metrics)

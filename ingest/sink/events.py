@@ -16,7 +16,7 @@ WAITING_AGAIN = 60.0
 
 
 class SinkEvents:
-    """See `assignment.Events`. `now` is wall-clock, `monotonic` measures."""
+    """See `ports.Events`. `now` is wall-clock, `monotonic` measures."""
 
     def __init__(self, log: Any, metrics: Metrics, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._log = log
@@ -24,11 +24,15 @@ class SinkEvents:
         self._now = now
         self._monotonic = monotonic
         self._said: dict[tuple[str, int], tuple[str, float]] = {}
+        self._stopped: dict[tuple[str, int], Stop] = {}
+        self._lost: dict[tuple[str, int], int] = {}
 
     def opened(self, assignment: Assignment, tail: Tail) -> None:
         """Say where reading goes on."""
         self._said.pop(assignment.key, None)
         self._clear_stop(assignment)
+        if tail.next_offset < self._lost.get(assignment.key, 0):
+            del self._lost[assignment.key]  # a new era: its offsets are others
         self._log.info(
             "partition opened",
             topic=assignment.topic,
@@ -40,6 +44,7 @@ class SinkEvents:
     def committed(self, assignment: Assignment, draft: CommitDraft, tail: Tail) -> None:
         """Count and say what became visible."""
         topic, metrics = assignment.topic, self._metrics
+        self._said.pop(assignment.key, None)
         rows = sum(file.rows for file in draft.files if file.kind == "data")
         metrics.sink_rows.labels(topic).inc(rows)
         metrics.sink_bytes.labels(topic).inc(sum(file.bytes for file in draft.files))
@@ -80,9 +85,9 @@ class SinkEvents:
     def stopped(self, assignment: Assignment, stop: Stop) -> None:
         """Say that a person must decide."""
         self._clear_stop(assignment)
+        self._stopped[assignment.key] = stop
         self._metrics.sink_stopped.labels(assignment.topic, assignment.partition, stop.kind).set(1)
-        if stop.first is not None and stop.next is not None:
-            self._metrics.sink_lost_offsets.labels(assignment.topic, assignment.partition).inc(stop.next - stop.first)
+        self._count_lost(assignment, stop)
         self._log.error(
             "partition stopped",
             topic=assignment.topic,
@@ -93,7 +98,22 @@ class SinkEvents:
             reason=stop.message,
         )
 
+    def released(self, assignment: Assignment) -> None:
+        """Forget a partition that is another worker's now."""
+        self._said.pop(assignment.key, None)
+        self._stopped.pop(assignment.key, None)
+        self._metrics.forget_partition(assignment.topic, assignment.partition)
+
+    def _count_lost(self, assignment: Assignment, stop: Stop) -> None:
+        """Count each lost offset once, however often the partition stops over it."""
+        if stop.first is None or stop.next is None:
+            return
+        first = max(stop.first, self._lost.get(assignment.key, stop.first))
+        if stop.next > first:
+            self._metrics.sink_lost_offsets.labels(assignment.topic, assignment.partition).inc(stop.next - first)
+            self._lost[assignment.key] = stop.next
+
     def _clear_stop(self, assignment: Assignment) -> None:
-        before = assignment.stop
+        before = self._stopped.pop(assignment.key, None)
         if before is not None:
             self._metrics.sink_stopped.labels(assignment.topic, assignment.partition, before.kind).set(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.sink.open_files import OpenFiles
+from ingest.sink.open_files import OpenFile, OpenFiles
 
 LOW = 0.5
 """Relief goes on down to this part of the limit, so that it comes in few large steps."""
@@ -41,17 +41,20 @@ class Shares:
         )
 
 
-def relieve(partitions: Sequence[OpenFiles], limit: int) -> int:
-    """Where more than `limit` bytes wait, set the largest files aside until half of it does; return what it gave."""
+def to_set_aside(partitions: Sequence[OpenFiles], limit: int) -> list[tuple[int, OpenFile]]:
+    """Return which files give back their memory, each with the index of its partition: none while it is enough.
+
+    Where more than `limit` bytes are held, those are the largest, until no more than half of it would be.
+    """
     held = sum(files.held for files in partitions)
     if held <= limit:
-        return 0
-    before = held
+        return []
     waiting = [(file.waiting, index, file) for index, files in enumerate(partitions) for file in files]
     waiting.sort(key=lambda entry: entry[0], reverse=True)
+    chosen: list[tuple[int, OpenFile]] = []
     for size, index, file in waiting:
         if held <= limit * LOW:
             break
-        partitions[index].set_aside(file)
+        chosen.append((index, file))
         held -= size
-    return before - held
+    return chosen

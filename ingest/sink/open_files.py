@@ -7,9 +7,9 @@ small files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -17,8 +17,15 @@ import pyarrow as pa
 from ingest.blocks import Int64s
 from ingest.sink.encode import EncodedFile, ParquetFile
 from ingest.sink.spill import Extent, Spill
+from ingest.sink.spool import remove, spooling
 
 Kind = Literal["data", "quarantine"]
+
+COLUMN_COST = 400
+"""Bytes of memory that a column of a batch costs besides its values: small batches are mostly that."""
+
+SQUEEZE = 4
+"""Columns in memory shrink to about a quarter in a Parquet file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +37,46 @@ class FinishedFile:
     encoded: EncodedFile
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OpenFile:
     """Rows of one partition path: some in memory, some set aside, some in a local Parquet file.
 
     `waiting` is the memory that `batches` hold, `aside` the bytes behind `extents`. Times are event times in
-    microseconds since 1970 UTC.
+    microseconds since 1970 UTC; offsets are inclusive.
     """
 
     kind: Kind
     partition_path: str
     schema: pa.Schema
+    first_offset: int
+    last_offset: int
     batches: list[pa.RecordBatch] = field(default_factory=list)
     waiting: int = 0
     extents: list[Extent] = field(default_factory=list)
     aside: int = 0
     writer: ParquetFile | None = None
-    first_offset: int = 0
-    last_offset: int = -1
     min_time: int | None = None
     max_time: int | None = None
 
-    def add(self, batch: pa.RecordBatch, offsets: Int64s, times: Int64s | None) -> None:
-        """Append rows; `offsets` ascend."""
-        if self.last_offset < 0:
-            self.first_offset = int(offsets[0])
-        self.last_offset = int(offsets[-1])
-        self.batches.append(batch)
-        self.waiting += batch.nbytes
+    def add(self, batch: pa.RecordBatch, offsets: Int64s, times: Int64s | None) -> int:
+        """Append rows; return the memory that they hold."""
+        # Rows that overlap go to quarantine before those of the same block that can't be parsed.
+        self.first_offset = min(self.first_offset, int(offsets[0]))
+        self.last_offset = max(self.last_offset, int(offsets[-1]))
         if times is not None:
             low, high = int(times.min()), int(times.max())
             self.min_time = low if self.min_time is None else min(self.min_time, low)
             self.max_time = high if self.max_time is None else max(self.max_time, high)
+        self.batches.append(batch)
+        size = cost(batch)
+        self.waiting += size
+        return size
 
 
 class OpenFiles:
     """All open files of a topic partition's range, and those of the same range that are closed already.
+
+    After any error only `abandon` may be called.
 
     Args:
         start: begins a local Parquet file of a kind and schema.
@@ -81,12 +92,17 @@ class OpenFiles:
         row_group: int,
         may_write: Callable[[], bool],
     ) -> None:
+        self.held = 0
+        """Bytes of memory that the waiting rows hold."""
         self._start = start
         self._spill = spill
         self._row_group = row_group
         self._may_write = may_write
         self._open: dict[tuple[Kind, str], OpenFile] = {}
+        self._writing: set[OpenFile] = set()
+        self._aside = 0
         self._finished: list[FinishedFile] = []
+        self._finished_bytes = 0
 
     def __iter__(self) -> Iterator[OpenFile]:
         return iter(self._open.values())
@@ -94,16 +110,29 @@ class OpenFiles:
     def add(
         self, kind: Kind, partition_path: str, batch: pa.RecordBatch, offsets: Int64s, times: Int64s | None
     ) -> None:
-        """Append rows to the file of a partition path; a new schema closes the file and opens the next."""
+        """Append rows to the file of a partition path; a new schema closes the file and opens the next.
+
+        Args:
+            kind: of the file.
+            partition_path: where it belongs.
+            batch: at least one row.
+            offsets: int64[n] of the rows, ascending.
+            times: int64[n], their event times; None = they have none.
+
+        Raises:
+            SpoolFailed: the local disk is full or broken.
+        """
         file = self._open.get((kind, partition_path))
-        if file is not None and not file.schema.equals(batch.schema):
-            self._finish(file)
-            file = None
-        if file is None:
-            file = self._open[kind, partition_path] = OpenFile(kind, partition_path, batch.schema)
-        file.add(batch, offsets, times)
-        if file.waiting + file.aside >= self._row_group and (file.writer is not None or self._may_write()):
-            self._write(file)
+        with spooling():
+            if file is not None and not file.schema.equals(batch.schema):
+                self._finish(file)
+                file = None
+            if file is None:
+                ends = int(offsets[0]), int(offsets[-1])
+                file = self._open[kind, partition_path] = OpenFile(kind, partition_path, batch.schema, *ends)
+            self.held += file.add(batch, offsets, times)
+            if file.waiting + file.aside >= self._row_group and (file.writer is not None or self._may_write()):
+                self._write(file)
 
     @property
     def paths(self) -> set[str]:
@@ -111,65 +140,70 @@ class OpenFiles:
         return {path for kind, path in self._open if kind == "data"}
 
     @property
-    def held(self) -> int:
-        """Return the bytes of memory that the waiting rows hold."""
-        return sum(file.waiting for file in self._open.values())
-
-    @property
     def writers(self) -> int:
         """Return how many Parquet files are being written."""
-        return sum(file.writer is not None for file in self._open.values())
+        return len(self._writing)
 
     @property
     def encoded(self) -> int:
         """Return the bytes of Parquet so far; what is not encoded yet is counted at a quarter of its size in memory."""
-        closed = sum(file.encoded.bytes for file in self._finished)
-        return closed + sum(
-            (file.waiting + file.aside) // 4 + (0 if file.writer is None else file.writer.bytes)
-            for file in self._open.values()
-        )
+        written = sum(file.writer.bytes for file in self._writing if file.writer is not None)
+        return self._finished_bytes + (self.held + self._aside) // SQUEEZE + written
 
     def set_aside(self, file: OpenFile) -> None:
-        """Give back the memory of one file's waiting rows."""
-        batch = pa.Table.from_batches(file.batches, file.schema).combine_chunks().to_batches()
-        for part in batch:
-            file.extents.append(self._spill.append(part))
+        """Give back the memory of one file's waiting rows.
+
+        Raises:
+            SpoolFailed: the local disk is full or broken.
+        """
+        with spooling():
+            for part in merged(file.batches, file.schema, self._row_group):
+                file.extents.append(self._spill.append(part))
+        self.held -= file.waiting
+        self._aside += file.waiting
         file.aside += file.waiting
         file.batches, file.waiting = [], 0
 
     def finish(self) -> list[FinishedFile]:
-        """Close everything and hand it over; the next range begins with nothing open."""
-        for file in list(self._open.values()):
-            self._finish(file)
-        self._spill.clear()
+        """Close everything and hand it over; the next range begins with nothing open.
+
+        Raises:
+            SpoolFailed: the local disk is full or broken.
+        """
+        with spooling():
+            for file in list(self._open.values()):
+                self._finish(file)
+            self._spill.clear()
         finished, self._finished = self._finished, []
+        self._finished_bytes = 0
         return finished
 
     def abandon(self) -> None:
-        """Drop everything: the rows will be read again."""
-        for file in self._open.values():
-            if file.writer is not None:
-                file.writer.abandon()
-        for closed in self._finished:
-            Path(closed.encoded.path).unlink()
-        self._open.clear()
-        self._finished.clear()
-        self._spill.clear()
+        """Drop everything: the rows will be read again.
+
+        Raises:
+            SpoolFailed: a file could not be deleted; nothing else is left.
+        """
+        with spooling(), ExitStack() as everything:
+            everything.callback(self._spill.clear)
+            everything.callback(remove, [closed.encoded.path for closed in self._finished])
+            for file in self._writing:
+                if file.writer is not None:
+                    everything.callback(file.writer.abandon)
+            self._open.clear()
+            self._writing.clear()
+            self._finished = []
+            self.held = self._aside = self._finished_bytes = 0
 
     def _write(self, file: OpenFile) -> None:
         """Move what was set aside and what waits into the Parquet file, a row group at a time."""
         if file.writer is None:
             file.writer = self._start(file.kind, file.schema)
-        group: list[pa.RecordBatch] = []
-        size = 0
-        for batch in self._rows(file):
-            group.append(batch)
-            size += batch.nbytes
-            if size >= self._row_group:
-                file.writer.write(pa.Table.from_batches(group, file.schema))
-                group, size = [], 0
-        if group:
-            file.writer.write(pa.Table.from_batches(group, file.schema))
+            self._writing.add(file)
+        for table in row_groups(self._rows(file), file.schema, self._row_group):
+            file.writer.write(table)
+        self.held -= file.waiting
+        self._aside -= file.aside
         file.batches, file.waiting, file.extents, file.aside = [], 0, [], 0
 
     def _rows(self, file: OpenFile) -> Iterator[pa.RecordBatch]:
@@ -180,12 +214,39 @@ class OpenFiles:
     def _finish(self, file: OpenFile) -> None:
         if file.batches or file.extents:
             self._write(file)
+        assert file.writer is not None
+        encoded = file.writer.close(
+            first_offset=file.first_offset,
+            last_offset=file.last_offset,
+            min_time=file.min_time,
+            max_time=file.max_time,
+        )
+        self._writing.discard(file)
         del self._open[file.kind, file.partition_path]
-        if file.writer is not None:
-            encoded = file.writer.close(
-                first_offset=file.first_offset,
-                last_offset=file.last_offset,
-                min_time=file.min_time,
-                max_time=file.max_time,
-            )
-            self._finished.append(FinishedFile(file.kind, file.partition_path, encoded))
+        self._finished.append(FinishedFile(file.kind, file.partition_path, encoded))
+        self._finished_bytes += encoded.bytes
+
+
+def cost(batch: pa.RecordBatch) -> int:
+    """Return the memory that a batch holds."""
+    return int(batch.nbytes) + COLUMN_COST * int(batch.num_columns)
+
+
+def row_groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
+    """Yield tables of at least `size` bytes, made of neighbouring batches; the last one may be smaller."""
+    group: list[pa.RecordBatch] = []
+    held = 0
+    for batch in batches:
+        group.append(batch)
+        held += batch.nbytes
+        if held >= size:
+            yield pa.Table.from_batches(group, schema)
+            group, held = [], 0
+    if group:
+        yield pa.Table.from_batches(group, schema)
+
+
+def merged(batches: Sequence[pa.RecordBatch], schema: pa.Schema, size: int) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows in batches of about `size` bytes, so that neither many small ones nor a huge one is left."""
+    for table in row_groups(iter(batches), schema, size):
+        yield from table.combine_chunks().to_batches()

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ingest.blocks import Int64s, Parsed, RecordBlock
 from ingest.clock import Clock
 from ingest.commit.committer import CommitDraft, StagedFile, Tail
-from ingest.errors import QuarantineBudget
+from ingest.errors import QuarantineBudget, Unavailable
 from ingest.service.metrics import Metrics
 from ingest.sink import rows
 from ingest.sink.dedup import Ledger
@@ -36,6 +36,7 @@ class OpenRange:
     Args:
         plan: what is done with the topic.
         tail: the newest commit.
+        topic_id: of the topic that is read; None or "" = unknown.
         ledger: begun from the tail's streams.
         files: where the rows go.
         clock: ages are monotonic; absurd event times are told from the wall clock.
@@ -43,10 +44,17 @@ class OpenRange:
     """
 
     def __init__(
-        self, plan: TopicPlan, tail: Tail, ledger: Ledger, files: OpenFiles, clock: Clock, metrics: Metrics
+        self,
+        plan: TopicPlan,
+        tail: Tail,
+        topic_id: str | None,
+        ledger: Ledger,
+        files: OpenFiles,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self.files = files
-        self.topic_id = tail.topic_id
+        self.topic_id = tail.topic_id or topic_id or None
         self.first_offset = self.next_offset = tail.next_offset
         self._where = f"{tail.key}"
         self._plan = plan
@@ -82,12 +90,18 @@ class OpenRange:
     # ── in ──────────────────────────────────────────────────────────────────
 
     def add(self, block: RecordBlock) -> None:
-        """Take a block in.
+        """Take a block in. After any error part of it may be in: only `abandon` may be called then.
 
         Raises:
-            Unavailable: columns could not be agreed on, or an archive not read: part of the block may be in; abandon.
-            StreamConflict: a repeat has other bytes; abandon.
+            Unavailable: columns could not be agreed on, an archive not read, the local disk is full, or the block
+                begins before the end of what was taken in.
+            StreamConflict: a repeat has other bytes.
         """
+        if block.rows and int(block.offsets[0]) < self.next_offset:
+            raise Unavailable(
+                f"{self._where}: a block begins at offset {int(block.offsets[0])}, and everything below "
+                f"{self.next_offset} was taken in already: reading anew from the newest commit"
+            )
         self._latest = self._clock.monotonic()
         if self.empty:
             self._since = self._latest
@@ -183,7 +197,11 @@ class OpenRange:
     # ── out ──────────────────────────────────────────────────────────────────
 
     def seal(self, reason: Reason) -> CommitDraft:
-        """Close all files, and return the range as a draft; the next range is open."""
+        """Close all files, and return the range as a draft; the next range is open.
+
+        Raises:
+            SpoolFailed: the local disk is full or broken; only `abandon` may be called then.
+        """
         draft = CommitDraft(
             next_offset=self.next_offset,
             files=[_staged(file) for file in self.files.finish()],
@@ -198,7 +216,11 @@ class OpenRange:
         return draft
 
     def abandon(self) -> None:
-        """Forget what is open."""
+        """Forget what is open.
+
+        Raises:
+            SpoolFailed: a local file could not be deleted; nothing else is left.
+        """
         self.files.abandon()
 
 

@@ -12,7 +12,6 @@ import msgspec
 
 from ingest.errors import DataLoss, IngestError, QuarantineBudget, StateDamaged
 
-
 FAILED = "failed"
 
 

@@ -1,7 +1,8 @@
 """The sink's loop: poll, hand the blocks out, bound the memory, do what is due.
 
 It decides nothing itself: what becomes of a partition is decided in `assignment`, when a range is closed in `rotation`,
-what is set aside in `memory`.
+what is set aside in `memory`. Nothing in it waits for a server but `poll` itself and the ends: what partitions have in
+hand when they are taken away, or when the worker stops, is waited for, within limits.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ from typing import Protocol, TypeVar
 
 from ingest.blocks import RecordBlock
 from ingest.clock import Clock
-from ingest.errors import IngestError
-from ingest.sink.assignment import Assignment, Cursor, Phase
-from ingest.sink.memory import relieve
+from ingest.errors import IngestError, Unavailable
+from ingest.sink.assignment import Assignment
+from ingest.sink.flush import Flush
+from ingest.sink.memory import to_set_aside
+from ingest.sink.ports import Cursor
 from ingest.sink.rotation import Reason
 from ingest.sink.stops import PartitionsStopped
 
 T = TypeVar("T")
+Key = tuple[str, int]
 
 POLL = 0.2
 """Seconds that a poll waits for records; everything that is due by time is looked at in between."""
+
+BUSY = 5.0
+"""Seconds after which a turn over all partitions breaks off for a poll: a worker that never polls loses them all."""
 
 DRAIN = 60.0
 """Seconds in which what is in hand must be committed when the worker ends; what isn't will be read again."""
@@ -33,6 +40,9 @@ REVOKE = 20.0
 
 COURTESY = 3.0
 """Seconds to wait until the group knows how far we are, when there is no later turn in which the answer could come."""
+
+STEP = 0.01
+"""Seconds between looks at commits that are waited for."""
 
 
 class Problem(Protocol):
@@ -58,16 +68,22 @@ class Consumer(Cursor, Protocol):
         self,
         topics: Sequence[str],
         patterns: Sequence[str],
-        on_assign: Callable[[list[tuple[str, int]]], None],
-        on_revoke: Callable[[list[tuple[str, int]]], None],
-        on_lost: Callable[[list[tuple[str, int]]], None],
+        on_assign: Callable[[list[Key]], None],
+        on_revoke: Callable[[list[Key]], None],
+        on_lost: Callable[[list[Key]], None],
     ) -> None:
         """Join the group; the callbacks run inside `poll`, and what they raise comes out of it."""
 
     def poll(self, timeout: float) -> tuple[list[RecordBlock], Sequence[Problem]]:
-        """Return blocks and problems of single partitions."""
+        """Return blocks and problems of single partitions; what came before a problem is in the blocks."""
 
-    def commit(self, offsets: Mapping[tuple[str, int], int], wait: float = 0.0) -> None:
+    def settled(self) -> bool:
+        """Return whether the group has given this member what it is going to give, be it nothing."""
+
+    def assignment(self) -> set[Key]:
+        """Return the partitions that the group gave us."""
+
+    def commit(self, offsets: Mapping[Key, int], wait: float = 0.0) -> None:
         """Tell the group how far it is, as a courtesy to those who watch it; failure is no harm.
 
         `wait`: seconds to wait for the answer.
@@ -80,40 +96,31 @@ class Consumer(Cursor, Protocol):
 class Watch(Protocol):
     """Looks after what concerns all partitions now and then: lag, health, state files."""
 
-    def turn(self, assignments: Mapping[tuple[str, int], Assignment]) -> None:
+    def turn(self, assignments: Mapping[Key, Assignment]) -> None:
         """Called once a turn; does something every few seconds."""
 
-    def note_stops(self, assignments: Mapping[tuple[str, int], Assignment]) -> object:
+    def beat(self) -> None:
+        """Called where a turn takes longer."""
+
+    def note_stops(self, assignments: Mapping[Key, Assignment]) -> object:
         """Called at the end, so that what stands still then is known afterwards."""
-
-
-class Flush:
-    """A request that everything read so far be committed."""
-
-    def __init__(self, assignments: Mapping[tuple[str, int], Assignment]) -> None:
-        self.done = threading.Event()
-        self._targets = {key: each.range.next_offset for key, each in assignments.items() if each.range is not None}
-
-    def look(self, assignments: Mapping[tuple[str, int], Assignment]) -> None:
-        """Set `done` when every partition is committed up to where it was, has stopped, or is another worker's."""
-        for key, target in list(self._targets.items()):
-            each = assignments.get(key)
-            if each is None or each.phase is Phase.STOPPED or (each.committed_offset or 0) >= target:
-                del self._targets[key]
-        if not self._targets:
-            self.done.set()
 
 
 class SinkWorker:
     """One member of the consumer group.
 
     Args:
+        consumer: of the group.
         topics: to read, by name.
         patterns: regular expressions for names.
         assign: makes the assignment of a topic partition; raises UsageError where the configuration has no parser.
+        watch: over all partitions.
+        clock: for deadlines.
+        released: told of partitions that are others' now.
         due_topics: says for which topics a cron tick has come since it was asked last.
         rows_limit: bytes that may wait in open files, all partitions together.
         once: end when everything up to the end offsets seen at the start is committed.
+        revoke: seconds for committing what is in hand when partitions are taken away.
     """
 
     def __init__(
@@ -125,36 +132,47 @@ class SinkWorker:
         watch: Watch,
         clock: Clock,
         *,
+        released: Callable[[Assignment], None],
         due_topics: Callable[[], Sequence[str]],
         rows_limit: int,
         once: bool,
+        revoke: float = REVOKE,
     ) -> None:
-        self.assignments: dict[tuple[str, int], Assignment] = {}
+        self.assignments: dict[Key, Assignment] = {}
         self._consumer = consumer
         self._topics = topics
         self._patterns = patterns
         self._assign = assign
         self._watch = watch
         self._clock = clock
+        self._released = released
         self._due_topics = due_topics
         self._rows_limit = rows_limit
         self._once = once
-        self._joined = False
+        self._revoke = revoke
+        self._settled = False
         self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flushes: list[Flush] = []
 
     def ask(self, question: Callable[[], T]) -> Future[T]:
         """Have the loop answer a question about its partitions; from any thread. Answered within a turn."""
         answer: Future[T] = Future()
-        self._questions.put(lambda: answer.set_result(question()))
+
+        def reply() -> None:
+            try:
+                found = question()
+            except Exception as error:  # noqa: BLE001 - raised where the answer is read
+                answer.set_exception(error)
+            else:
+                answer.set_result(found)
+
+        self._questions.put(reply)
         return answer
 
     def flush(self) -> Flush:
         """Begin to commit everything read so far; on the loop's thread (`ask`)."""
         flush = Flush(self.assignments)
         self._flushes.append(flush)
-        for assignment in self.assignments.values():
-            assignment.want(Reason.FLUSH)
         return flush
 
     def run(self, stop: threading.Event) -> None:
@@ -165,44 +183,69 @@ class SinkWorker:
             Fatal: another process took this one's place in the group.
             UsageError: a topic without a parser appeared.
         """
-        self._consumer.subscribe(self._topics, self._patterns, self._assigned, self._revoked, self._lost)
         try:
+            self._consumer.subscribe(self._topics, self._patterns, self._assigned, self._revoked, self._lost)
             while not stop.is_set() and not (self._once and self._finished()):
                 self._turn()
             self._settle_all(list(self.assignments.values()), Reason.DRAIN, DRAIN)
-            self._watch.note_stops(self.assignments)
+            self._look_at_flushes()
             self._tell_group(self.assignments.values())
         finally:
-            for assignment in self.assignments.values():
-                assignment.drop()
-            self._consumer.close()
+            self._end()
         stops = [assignment.stop for assignment in self.assignments.values() if assignment.stop is not None]
         if stops:
             raise PartitionsStopped(stops)
+
+    def _end(self) -> None:
+        """Let go of everything, whatever happened."""
+        try:
+            self._watch.note_stops(self.assignments)
+            for assignment in self.assignments.values():
+                assignment.drop()
+            for flush in self._flushes:
+                flush.give_up()
+        finally:
+            try:
+                self._consumer.close()
+            except Unavailable:
+                # It would have told the group that we go: the group finds out by itself.
+                return
 
     # ── one turn ──────────────────────────────────────────────────────────────────
 
     def _turn(self) -> None:
         blocks, problems = self._consumer.poll(POLL)
+        blocks.reverse()
+        while blocks:
+            self._add(blocks.pop())  # one after the other is let go of
         for problem in problems:
             if (assignment := self.assignments.get((problem.topic, problem.partition))) is not None:
                 assignment.trouble(problem.error)
-        for block in blocks:
-            assignment = self.assignments.get((block.topic, block.partition))
-            if assignment is not None:
-                assignment.add(block)
-                self._relieve()
         self._listen()
-        for assignment in list(self.assignments.values()):
-            if self._once and assignment.range is not None and assignment.reached_target:
-                assignment.want(Reason.ONCE)
-            assignment.turn()
+        self._turn_assignments()
         self._look_at_flushes()
         self._commit_group_offsets()
         self._watch.turn(self.assignments)
 
-    def _relieve(self) -> None:
-        relieve([each.range.files for each in self.assignments.values() if each.range is not None], self._rows_limit)
+    def _add(self, block: RecordBlock) -> None:
+        assignment = self.assignments.get((block.topic, block.partition))
+        if assignment is None:
+            return
+        assignment.add(block)
+        reading = [each for each in self.assignments.values() if each.range is not None]
+        files = [each.range.files for each in reading if each.range is not None]
+        for index, file in to_set_aside(files, self._rows_limit):
+            reading[index].set_aside(file)
+
+    def _turn_assignments(self) -> None:
+        """Do what is due of each partition, those first whose turn is the longest ago."""
+        until = self._clock.monotonic() + BUSY
+        for key in list(self.assignments):
+            assignment = self.assignments.pop(key)
+            self.assignments[key] = assignment
+            assignment.turn()
+            if self._clock.monotonic() >= until:
+                return
 
     def _listen(self) -> None:
         """Take in what other threads want: cron ticks, questions, flushes."""
@@ -215,11 +258,15 @@ class SinkWorker:
 
     def _look_at_flushes(self) -> None:
         for flush in self._flushes:
-            flush.look(self.assignments)
+            for key in flush.look(self.assignments):
+                self.assignments[key].want(Reason.FLUSH)
         self._flushes = [flush for flush in self._flushes if not flush.done.is_set()]
 
     def _finished(self) -> bool:
-        return self._joined and all(assignment.finished for assignment in self.assignments.values())
+        """Return whether the group gave us all it will, and all of that is committed up to where it was to be read."""
+        settled, self._settled = self._settled, self._consumer.settled()
+        known = settled and self._settled and self._consumer.assignment() <= self.assignments.keys()
+        return known and all(assignment.finished for assignment in self.assignments.values())
 
     def _commit_group_offsets(self) -> None:
         news = {key: each.take_news() for key, each in self.assignments.items()}
@@ -235,37 +282,38 @@ class SinkWorker:
 
     # ── the group ──────────────────────────────────────────────────────────────────
 
-    def _assigned(self, partitions: list[tuple[str, int]]) -> None:
-        self._joined = True
+    def _assigned(self, partitions: list[Key]) -> None:
+        self._forget([self.assignments[key] for key in partitions if key in self.assignments])
         for key in partitions:
-            if key in self.assignments:
-                self.assignments[key].drop()
             self.assignments[key] = assignment = self._assign(*key)
             assignment.open()
 
-    def _revoked(self, partitions: list[tuple[str, int]]) -> None:
+    def _revoked(self, partitions: list[Key]) -> None:
         gone = [self.assignments[key] for key in partitions if key in self.assignments]
-        self._settle_all(gone, Reason.REVOKE, REVOKE)
+        self._settle_all(gone, Reason.REVOKE, self._revoke)
         self._tell_group(gone)
         self._forget(gone)
 
-    def _lost(self, partitions: list[tuple[str, int]]) -> None:
+    def _lost(self, partitions: list[Key]) -> None:
         self._forget([self.assignments[key] for key in partitions if key in self.assignments])
 
     def _forget(self, gone: list[Assignment]) -> None:
         for assignment in gone:
             assignment.drop()
             del self.assignments[assignment.key]
+            self._released(assignment)
 
     def _settle_all(self, assignments: list[Assignment], reason: Reason, within: float) -> None:
         """Commit what these have in hand, if it can be done in time."""
         deadline = self._clock.monotonic() + within
-        pending = [each for each in assignments if each.phase is Phase.OPEN]
-        for assignment in pending:
-            assignment.want(reason)
-        while pending and self._clock.monotonic() < deadline:
+        pending = [each for each in assignments if not each.settled]
+        while pending:
             for assignment in pending:
+                assignment.want(reason)
                 assignment.turn()
-            pending = [each for each in pending if each.phase is Phase.OPEN and not each.settled]
+                self._watch.beat()
+                if self._clock.monotonic() >= deadline:
+                    return
+            pending = [each for each in pending if not each.settled]
             if pending:
-                self._clock.sleep(0.01)
+                self._clock.sleep(STEP)
