@@ -30,5 +30,5 @@ def test_a_list_that_can_not_be_read_is_no_empty_list(tmp_path, content):
     path = tmp_path / "stopped.json"
     path.write_bytes(content)
 
-    with pytest.raises(StateDamaged, match="stopped.json can't be read"):
+    with pytest.raises(StateDamaged, match=r"stopped\.json can't be read"):
         read_stops(path)
