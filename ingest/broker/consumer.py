@@ -67,7 +67,7 @@ class KafkaBlockConsumer:
         self._fenced: Exception | None = None
         self._commit_error: IngestError | None = None
         self._heard = self._asked = time.monotonic()
-        self._returned = group.member is not None
+        self._returned = group.member is not None and group.returning
         seams.tell_when_fenced(self._consumer, self._note_fenced)
         if self._columnar:
             seams.read_with(self._consumer, partition_records(), self._note_error)

@@ -27,6 +27,7 @@ class GroupOptions:
         group: its name.
         member: this worker's own name in it, stable over restarts: a worker that comes back within `session_timeout`
             gets its partitions back at once. None = a stranger at each start.
+        returning: a worker of this name was in the group before.
         session_timeout: seconds of silence after which the group goes on without this worker.
         max_poll_interval: seconds between two polls after which it does so too, heartbeats or not.
         cooperative: move only the partitions that must move; False = all are revoked at each rebalance. All members of
@@ -35,6 +36,7 @@ class GroupOptions:
 
     group: str
     member: str | None = None
+    returning: bool = False
     session_timeout: float = 30.0
     max_poll_interval: float = 300.0
     cooperative: bool = True

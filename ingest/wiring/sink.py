@@ -47,7 +47,7 @@ class SinkJob:
         self._log = logger(part="sink")
         self._directory = around.state / "sink"
         private_directory(self._directory)
-        self._name = worker_name(self._directory)
+        self._name, self._returning = worker_name(self._directory)
         self._shares = Shares.of(self._sink.memory)
         self._worker: SinkWorker | None = None
 
@@ -130,7 +130,7 @@ class SinkJob:
         sink = self._sink
         return KafkaBlockConsumer(
             connection(self._around.config),
-            GroupOptions(sink.group, self._name, sink.session_timeout, sink.max_poll_interval),
+            GroupOptions(sink.group, self._name, self._returning, sink.session_timeout, sink.max_poll_interval),
             FetchOptions(total_bytes=self._shares.fetch, partition_bytes=self._shares.partition_fetch),
         )
 

@@ -58,14 +58,16 @@ def filesystem(config: Config, sink: SinkOptions) -> Filesystem[Any]:
     return made
 
 
-def worker_name(directory: Path) -> str:
-    """Return the name of the worker whose state is in `directory`: random, made once, the same after every restart.
+def worker_name(directory: Path) -> tuple[str, bool]:
+    """Return the name of the worker whose state is in `directory`, and whether it had one before.
+
+    The name is random, made once, the same after every restart.
 
     It is this worker's identity in the consumer group, so that a restarted worker takes its partitions back at once.
     """
     path = directory / "worker"
     try:
-        return path.read_text().strip()
+        return path.read_text().strip(), True
     except FileNotFoundError:
         private_directory(directory)
         name = f"{host()}-{uuid.uuid4().hex[:12]}"
@@ -75,4 +77,4 @@ def worker_name(directory: Path) -> str:
             file.flush()
             os.fsync(file.fileno())
         os.replace(scratch, path)
-        return name
+        return name, False

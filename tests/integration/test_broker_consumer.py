@@ -7,6 +7,7 @@ import time
 import pytest
 from kafka import KafkaProducer, TopicPartition
 
+from ingest.broker.admin import ClusterAdmin
 from ingest.broker.consumer import KafkaBlockConsumer
 from ingest.broker.failures import ConsumerFenced, TopicMissing
 from ingest.broker.membership import FetchOptions, GroupOptions
@@ -277,6 +278,17 @@ def test_a_static_member_that_was_killed_gets_its_partitions_back_at_once(kafka)
     with member(kafka, [topic], **options) as back:
         back.poll_until(lambda: len(back.assigned()) == 2)
     assert time.monotonic() - began < 20
+
+
+def test_a_static_member_that_comes_back_gets_what_was_made_while_it_was_away(kafka):
+    early, late, group = make_topic(kafka, partitions=2), new_name("late"), new_name("group")
+    with member(kafka, [early, late], group=group, member="a", session_timeout=30.0) as before:
+        before.poll_until(lambda: len(before.assigned()) == 2)
+    ClusterAdmin(connection(kafka)).ensure_topic(late, 2, 1)
+
+    with member(kafka, [early, late], group=group, member="a", returning=True, session_timeout=30.0) as after:
+        after.poll_until(lambda: len(after.assigned()) == 4 and after.consumer.settled())
+        assert {early, late} == {topic for topic, _ in after.assigned()}
 
 
 def test_a_member_whose_name_another_takes_is_fenced(kafka):
