@@ -7,6 +7,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from ingest.blocks import LineBlock
 from ingest.broker import reference
 from ingest.broker.admin import DEFAULT_MAX_BATCH, ClusterAdmin
 from ingest.broker.batches import OutgoingBatch, Part, Segments, cut, seal_parts
+from ingest.broker.encoders import Encoders
 from ingest.broker.failures import ProducerBroken, translate, translated
 from ingest.broker.seams import BatchQueue, ClientFactory, choose_columnar
 from ingest.broker.security import Connection
@@ -86,6 +88,7 @@ class KafkaLineProducer:
         self._heard = self._asked = time.monotonic()
         self._producer = self._open(request_bytes, request_timeout)
         self._queue = BatchQueue(self._producer, self._cut_in_two) if self._columnar else None
+        self._encoders: Encoders[list[Part]] = Encoders()
 
     # ── topics ──
 
@@ -139,14 +142,14 @@ class KafkaLineProducer:
     def send(
         self, topic: str, partition: int, segments: Segments, on_done: Callable[[IngestError | None], None]
     ) -> None:
-        """Send lines; never waits for the network. Encodes and compresses on the calling thread.
+        """Send lines; never waits for the network. They are encoded and compressed on other threads.
 
         Args:
             topic: where to; its metadata need not be known yet.
             partition: where to.
             segments: blocks, each with the value of `ingest-src` for its first record (repeated where a batch must be
                 cut). Blocks without lines are skipped; there must be one line at least. They are held until done.
-            on_done: called exactly once, on the Sender's thread, in order within a partition: with None when all
+            on_done: called exactly once, on another thread, in order within a partition: with None when all
                 records are acknowledged by all in-sync replicas, else with why they never will be. Must not raise, or
                 block.
 
@@ -159,11 +162,14 @@ class KafkaLineProducer:
         if self._queue is None:
             self._send_one_by_one(sending, lines, timestamp_ms)
             return
-        parts = seal_parts(lines, self._codec, timestamp_ms, self._limits.get(topic, DEFAULT_MAX_BATCH))
         with self._state:
-            self._begin(sending, len(parts))
-            for part in parts:
-                self._queue.put(self._batch(self._queue, sending, part))
+            self._begin(sending, 1)
+        limit = self._limits.get(topic, DEFAULT_MAX_BATCH)
+        self._encoders.submit(
+            (topic, partition),
+            lambda: seal_parts(lines, self._codec, timestamp_ms, limit),
+            lambda sealed: self._enqueue(sending, sealed),
+        )
 
     def flush(self, timeout: float) -> bool:
         """Wait until nothing is in flight; return whether that came true within `timeout` seconds."""
@@ -186,6 +192,7 @@ class KafkaLineProducer:
         """Wait up to `timeout` seconds for what is in flight; what is not done then is told ProducerBroken."""
         self.flush(timeout)
         self._break(ProducerBroken(f"the producer for {self._connection} was closed"))
+        self._encoders.close()
         if self._queue is not None:
             self._queue.stop(_STOP)
         # A Sender that waits for a silent broker ends by itself, later: all was told as far as it can be.
@@ -213,6 +220,25 @@ class KafkaLineProducer:
             except kafka.KafkaError:
                 self._factory.discard()
                 raise
+
+    def _enqueue(self, sending: _Sending, sealed: Future[list[Part]]) -> None:
+        """Give the Sender what was encoded; runs on an encoder's thread, for each partition in order."""
+        assert self._queue is not None
+        failure: Exception
+        try:
+            parts = sealed.result()
+        except Exception as error:  # noqa: BLE001 - told to whoever sent it, and the producer is broken
+            failure = error
+        else:
+            with self._state:
+                sending.left = len(parts)
+                if self._broken is None:
+                    for part in parts:
+                        self._queue.put(self._batch(self._queue, sending, part))
+                    return
+                sending.left = 1
+                failure = ProducerBroken(f"not sent to {self._connection}, after: {self._broken}")
+        self._told(sending, failure)
 
     def _begin(self, sending: _Sending, parts: int) -> None:
         """Count a sending in; `_state` is held, so that nothing is queued behind an error."""
