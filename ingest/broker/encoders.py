@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 THREADS = 2
-"""Compression lets go of the interpreter's lock, the many small calls around it do not: more threads only queue for it."""
+"""Compression lets go of the interpreter's lock, the small calls around it do not: more threads only queue for it."""
 
 
 @dataclass(slots=True)
