@@ -15,7 +15,6 @@ class Reason(StrEnum):
     IDLE = "idle"
     CRON = "cron"
     FLUSH = "flush"
-    MEMORY = "memory"
     REVOKE = "revoke"
     DRAIN = "drain"
     ONCE = "once"
