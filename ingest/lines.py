@@ -149,13 +149,13 @@ class Assembler:
 
     Holds back the unterminated rest of what came; of an over-long line its beginning and its length alone.
 
-    `position` counts the bytes of all lines handed out.
+    `position` is the end of all lines handed out; at first it is that of the first byte which comes.
     """
 
-    def __init__(self, framing: Framing) -> None:
-        self.position = 0
+    def __init__(self, framing: Framing, position: int = 0) -> None:
+        self.position = position
         self._framing = framing
-        self._sent = 0
+        self._sent = position
         self._rest = b""
         self._beyond = 0
         """Bytes of an over-long line that came after `_rest` and were let go."""

@@ -13,11 +13,11 @@ from typing import Annotated
 import typer
 
 import ingest
-from ingest.cli import accept_loss, check, connectors, console, flush, jobs, offsets, status, verify
+from ingest.cli import accept_loss, backfill, check, connectors, console, flush, jobs, offsets, status, verify
 from ingest.cli.demo import command as demo
 from ingest.errors import IngestError
 
-GROUPS = (demo, check, jobs, flush, status, offsets, accept_loss, verify, connectors)
+GROUPS = (demo, check, jobs, backfill, flush, status, offsets, accept_loss, verify, connectors)
 """The modules of commands, in the order of the help; each has `register(app)`."""
 
 
