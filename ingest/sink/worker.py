@@ -184,9 +184,9 @@ class SinkWorker:
             UsageError: a topic without a parser appeared.
         """
         try:
-            self._consumer.subscribe(self._topics, self._patterns, self._assigned, self._revoked, self._lost)
+            self.join()
             while not stop.is_set() and not (self._once and self._finished()):
-                self._turn()
+                self.turn()
             self._settle_all(list(self.assignments.values()), Reason.DRAIN, DRAIN)
             self._look_at_flushes()
             self._tell_group(self.assignments.values())
@@ -195,6 +195,10 @@ class SinkWorker:
         stops = [assignment.stop for assignment in self.assignments.values() if assignment.stop is not None]
         if stops:
             raise PartitionsStopped(stops)
+
+    def join(self) -> None:
+        """Have the group give partitions from the next turn on; for `run`."""
+        self._consumer.subscribe(self._topics, self._patterns, self._assigned, self._revoked, self._lost)
 
     def _end(self) -> None:
         """Let go of everything, whatever happened."""
@@ -213,7 +217,8 @@ class SinkWorker:
 
     # ── one turn ──────────────────────────────────────────────────────────────────
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Poll once and do what is due; for `run`, and for tests that take turns with several workers."""
         blocks, problems = self._consumer.poll(POLL)
         blocks.reverse()
         while blocks:
