@@ -173,7 +173,7 @@ class SinkWorker:
         """Begin to commit everything read so far; on the loop's thread (`ask`)."""
         flush = Flush(self.assignments)
         self._flushes.append(flush)
-        self._look_at_flushes()
+        self._look_at_flushes()  # so that it begins with what is read now
         return flush
 
     def run(self, stop: threading.Event) -> None:
