@@ -69,6 +69,7 @@ class KafkaBlockConsumer:
         self._heard = self._asked = time.monotonic()
         self._returned = group.member is not None and group.returning
         seams.tell_when_fenced(self._consumer, self._note_fenced)
+        seams.finish_joins(self._consumer)
         if self._columnar:
             seams.read_with(self._consumer, partition_records(), self._note_error)
 

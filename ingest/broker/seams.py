@@ -15,6 +15,7 @@ record, some twenty times slower.
     SubscriptionState.assignment[tp].seek         seeking with a leader epoch
     ConsumerCoordinator._send_heartbeat_request   hearing that another process took our name
       generation_if_stable, request_rejoin        joining again after a restart, see `KafkaBlockConsumer.settled`
+      need_rejoin, _join_task                     not forgetting a join that is under way
     KafkaConnectionManager, NetworkSelector       metadata on demand, the last sign of life, one large read a wake-up
     KafkaNetSocket, KafkaSSLTransport             closing the sockets of failed connects
 """
@@ -60,7 +61,7 @@ def _find_fault() -> str:
         (TransactionManager, ["set_sequence_number"]),
         (Fetcher, ["PartitionRecords", "_parse_fetched_data"]),
         (Fetcher.PartitionRecords, ["_unpack_records", "_maybe_skip_record", "_consume_aborted_transactions_up_to"]),
-        (ConsumerCoordinator, ["_send_heartbeat_request", "generation_if_stable", "request_rejoin"]),
+        (ConsumerCoordinator, ["_send_heartbeat_request", "generation_if_stable", "request_rejoin", "need_rejoin"]),
         (KafkaConnectionManager, ["_build_transport", "_connect", "wait_for", "run"]),
     ]
     lacking = [f"{owner.__name__}.{name}" for owner, names in parts for name in names if not hasattr(owner, name)]
@@ -333,6 +334,18 @@ def joined(consumer: KafkaConsumer) -> bool:
 def join_again(consumer: KafkaConsumer) -> None:
     """Have the consumer join the group once more at its next poll, keeping what it has."""
     consumer._coordinator.request_rejoin()
+
+
+def finish_joins(consumer: KafkaConsumer) -> None:
+    """Have a join that is under way be waited for by every poll until it ended.
+
+    kafka-python asks at each poll whether to join, and forgets that it does: when it joins because topics changed, as
+    the group's leader, the reason is gone once it shared the partitions out. A poll that ran out of time just then
+    was the last one to wait. The member never hears what it got, and sends no heartbeats any more.
+    """
+    coordinator: Any = consumer._coordinator
+    need_rejoin = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda: getattr(coordinator, "_join_task", None) is not None or need_rejoin()
 
 
 def tell_when_fenced(consumer: KafkaConsumer, on_fenced: Callable[[Exception], None]) -> None:
