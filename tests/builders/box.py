@@ -3,11 +3,14 @@
 import itertools
 import json
 import struct
+import time
 
 from kafka import KafkaProducer, TopicPartition
 
 from tests.builders.broker import admin, make_topic, new_name
 from tests.crash.processes import Victim, run
+
+PATIENCE = 60
 
 
 class Box:
@@ -94,17 +97,27 @@ def delete_records(server, topic, partition, before):
         client.delete_records({TopicPartition(topic, partition): before})
 
 
+def topics_of(server):
+    with admin(server) as client:
+        return client.list_topics()
+
+
+def until(look):
+    """What `look` returns as soon as it is something."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
 def recreate(server, topic, partitions):
     with admin(server) as client:
         client.delete_topics([topic])
-    while True:
-        with admin(server) as client:
-            names = client.list_topics()
-        if topic not in names:
-            break
+    until(lambda: topic not in topics_of(server))
     with admin(server) as client:
         client.create_topics({topic: {"num_partitions": partitions, "replication_factor": 1}})
         client.wait_for_topics([topic])
 
 
-__all__ = ["Box", "delete_records", "lines_of", "make_topic", "recreate", "send"]
+__all__ = ["Box", "delete_records", "lines_of", "make_topic", "recreate", "send", "until"]
