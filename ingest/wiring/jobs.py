@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from ingest.errors import UsageError
 from ingest.service.control import ControlServer
 from ingest.service.daemon import Part, Service
 from ingest.service.ownership import StateLock
@@ -26,7 +27,8 @@ def run_jobs(around: Surroundings, jobs: Sequence[Job], *, once: bool, adopt: bo
     """Run until told to stop, or with `once` until everything is done; return the exit code.
 
     Raises:
-        UsageError: another process owns the state directory's part, or the address to listen at is taken.
+        UsageError: another process owns the state directory's part, the address to listen at is taken, or what only
+            showed while running (another cluster's warehouse, a topic without a parser).
     """
     with ExitStack() as stack:
         for job in jobs:
@@ -42,7 +44,11 @@ def run_jobs(around: Surroundings, jobs: Sequence[Job], *, once: bool, adopt: bo
         if around.config.web is not None:
             server = WebServer(around.config.web.listen, around.metrics, around.health, lambda: _status(views))
             stack.enter_context(server)
-        return Service(parts, around.health).run()
+        code = Service(parts, around.health).run()
+    for part in parts:
+        if isinstance(part.failure, UsageError):
+            raise part.failure  # said once more, where a person looks
+    return code
 
 
 def _ship(

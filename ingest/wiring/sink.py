@@ -15,7 +15,7 @@ from ingest.broker.consumer import KafkaBlockConsumer
 from ingest.broker.membership import FetchOptions, GroupOptions
 from ingest.commit.chain import iso
 from ingest.commit.root import Root, join_root
-from ingest.errors import Retriable, Unavailable
+from ingest.errors import ConfigError, Retriable, Unavailable, UsageError
 from ingest.service.log import logger
 from ingest.service.ownership import private_directory
 from ingest.service.schedule import Ticks
@@ -147,7 +147,10 @@ class SinkJob:
         known = self._directory / "root.json"
         here = json.dumps({"root": self._sink.destination.root, "type": self._sink.destination.type}) + "\n"
         expected = known.exists() and known.read_text() == here
-        root = join_root(warehouse, own, expected=expected)
+        try:
+            root = join_root(warehouse, own, expected=expected)
+        except UsageError as error:
+            raise ConfigError("sink.destination.root", str(error)) from error
         if not expected:
             scratch = known.with_suffix(".tmp")
             scratch.write_text(here)
