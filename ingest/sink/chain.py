@@ -8,17 +8,20 @@ from typing import Protocol
 from ingest.commit.beginning import Beginning
 from ingest.commit.committer import CommitDraft, Committer, StartDraft, Tail
 from ingest.errors import DataLoss, Fenced, Retriable
-from ingest.sink.loss import Bounds, other_topic, refuse_loss
+from ingest.sink.loss import Bounds, loss_of, other_topic, refuse_loss
 from ingest.sink.open_range import OpenRange
 from ingest.sink.ports import Committed, Opening
 from ingest.sink.spool import spooling
+
+RECENT = 2.0
+"""Seconds for which the bounds of a log hold well enough: what they miss, the consumer is told when it reads."""
 
 
 class Log(Protocol):
     """The topic partition in Kafka. From any thread; all raise Retriable where no broker answers in time."""
 
-    def bounds(self) -> Bounds:
-        """Return its first offset, its end, and the topic's id."""
+    def bounds(self, max_age: float) -> Bounds:
+        """Return its first offset, its end, and the topic's id, as they were at most `max_age` seconds ago."""
 
     def topic_id(self) -> str:
         """Return the topic's id alone; "" = there is no such topic any more, or brokers have no ids."""
@@ -58,9 +61,7 @@ class PartitionChain:
         self._require_root()
         tail = self._committer.open(self._start)
         self._committer.sweep()
-        # Asked after the chain was read: another worker may have read on, and committed, until just then.
-        bounds = self._log.bounds()
-        refuse_loss(self._committer.key.topic, self._partition, tail.next_offset, tail.topic_id, bounds)
+        bounds = self._bounds_at(tail)
         opened = self._begin(tail, bounds.topic_id)
         if (excess := opened.over_budget()) is not None:
             raise excess
@@ -87,8 +88,22 @@ class PartitionChain:
         """Return whether somebody committed here since: a person who accepted a loss, or another worker."""
         return self._committer.moved_on()
 
+    def _bounds_at(self, tail: Tail) -> Bounds:
+        """Return the log's bounds where reading may go on at the tail.
+
+        Raises:
+            DataLoss: it may not, by bounds that were asked for after the chain was read: another worker may have read
+                on, and committed, until just then.
+        """
+        topic = self._committer.key.topic
+        bounds = self._log.bounds(RECENT)
+        if loss_of(topic, self._partition, tail.next_offset, tail.topic_id, bounds) is not None:
+            bounds = self._log.bounds(0.0)
+            refuse_loss(topic, self._partition, tail.next_offset, tail.topic_id, bounds)
+        return bounds
+
     def _start(self) -> StartDraft:
-        bounds = self._log.bounds()
+        bounds = self._log.bounds(RECENT)
         offset, why = self._beginning().offset(self._partition, bounds.beginning, bounds.end)
         return StartDraft(offset, bounds.topic_id, why)
 

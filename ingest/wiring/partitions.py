@@ -12,7 +12,6 @@ from ingest import __version__
 from ingest.api import Filesystem
 from ingest.broker.admin import ClusterAdmin
 from ingest.broker.consumer import KafkaBlockConsumer
-from ingest.broker.failures import TopicMissing
 from ingest.commit.beginning import Beginning, agree
 from ingest.commit.chain import iso
 from ingest.commit.committer import ChainKey, Committer, Tail
@@ -22,11 +21,11 @@ from ingest.service.schedule import Ticks
 from ingest.sink.assignment import Assignment
 from ingest.sink.begin import open_range
 from ingest.sink.chain import PartitionChain
-from ingest.sink.loss import Bounds
 from ingest.sink.memory import MAX_WRITERS, Shares
 from ingest.sink.open_range import OpenRange
 from ingest.sink.plan import TopicPlan
 from ingest.sink.ports import Events, Pool, Ports
+from ingest.wiring.logs import Logs
 from ingest.wiring.plan import topic_plan
 from ingest.wiring.surroundings import Surroundings, connection
 
@@ -64,7 +63,7 @@ class Partitions:
         self._around = around
         self._sink = around.config.require_sink()
         self._warehouse = warehouse
-        self._consumer = consumer
+        self._logs = Logs(consumer, around.clock.monotonic)
         self._ticks = ticks
         self._ports = Ports(consumer, pool, around.clock, events, random.random)
         self._name = name
@@ -91,12 +90,17 @@ class Partitions:
         chain = PartitionChain(
             self._committer(topic, partition),
             partition,
-            log=_PartitionLog(self._consumer, topic, partition),
+            log=self._logs.of(topic, partition),
             beginning=lambda: self._beginning(topic),
             begin=lambda tail, topic_id: self._begin(plan, tail, topic_id),
             require_root=lambda: require_root(self._warehouse),
         )
         return Assignment(topic, partition, chain=chain, limits=plan.limits, ports=self._ports, once=self._once)
+
+    def released(self, assignment: Assignment) -> None:
+        """A partition is another worker's now."""
+        self._logs.forget(*assignment.key)
+        self._ports.events.released(assignment)
 
     def _plan(self, topic: str) -> TopicPlan:
         plan = self._plans.get(topic)
@@ -154,27 +158,3 @@ def require_root(warehouse: Filesystem[Any]) -> None:
     """
     if read_root(warehouse) is None:
         raise Unavailable("_ingest/root.json is gone: is the disk mounted? Nothing is written until it is back")
-
-
-class _PartitionLog:
-    """See `chain.Log`: the consumer answers these questions on any thread, beside its poll."""
-
-    def __init__(self, consumer: KafkaBlockConsumer, topic: str, partition: int) -> None:
-        self._consumer = consumer
-        self._topic = topic
-        self._pair = (topic, partition)
-
-    def bounds(self) -> Bounds:
-        try:
-            topic_id = self._consumer.topic_id(self._topic)
-        except TopicMissing as error:
-            # Deleted: the group takes the partition away when it learns of it.
-            raise Unavailable(str(error)) from error
-        beginning = self._consumer.beginning_offsets([self._pair])[self._pair]
-        return Bounds(beginning, self._consumer.end_offsets([self._pair])[self._pair], topic_id)
-
-    def topic_id(self) -> str:
-        try:
-            return self._consumer.topic_id(self._topic)
-        except TopicMissing:
-            return ""

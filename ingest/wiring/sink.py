@@ -200,7 +200,7 @@ class SinkJob:
             partitions.assign,
             watch,
             around.clock,
-            released=events.released,
+            released=partitions.released,
             due_topics=lambda: [topic for topic in partitions.topics if ticks.take(topic)],
             rows_limit=self._shares.rows,
             once=self._once,

@@ -169,7 +169,7 @@ class PartitionLog:
         self.world = world
         self.log = log
 
-    def bounds(self):
+    def bounds(self, max_age):
         self.world.kafka_may_fail()
         return Bounds(self.log.start, self.log.end, "id")
 
@@ -256,16 +256,19 @@ class Problem:
 class Interrupted(MemoryFilesystem):
     """Every call of a task may be its last for a while, or for ever; only one thread runs at any moment."""
 
-    def __init__(self, before):
+    def __init__(self, before, shuffle):
         super().__init__(consume=True)
         self._before = before
+        self._shuffle = shuffle
 
     def _call(self, call, action):
         self._before()
         return super()._call(call, action)
 
     def list(self, path):
-        return sorted(super().list(path), key=lambda entry: entry.name)  # so that a seed means one run
+        found = sorted(super().list(path), key=lambda entry: entry.name)
+        self._shuffle(found)  # "in no order", but the same whenever this seed is run
+        return found
 
 
 class Slices:
@@ -447,7 +450,7 @@ class World:
         self.disk_full = False
         self.clock = LoopClock()
         self.metrics = Metrics()
-        self.filesystem = Interrupted(self._before_call)
+        self.filesystem = Interrupted(self._before_call, self.chance.shuffle)
         self.logs = [Log(partition, self.chance) for partition in range(PARTITIONS)]
         parser = self.chance.choice(["json", "json", "raw"])
         self.parser = parser
