@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ingest.api import Filesystem
@@ -17,6 +17,9 @@ from ingest.errors import FileMissing, StateDamaged, Unavailable
 from ingest.sink.rotation import Reason
 
 TRIES = 4
+
+FIRST, AGAIN = "backfill", "backfill --again"
+"""Why a chain begins."""
 
 MakeCommitter = Callable[[int], Committer]
 """Generation → a hand on the chain that is called so."""
@@ -55,14 +58,10 @@ def with_head(chains: Chains, head: bytes) -> Found:
     for place, rung in enumerate(rungs(head)):
         salt = 0
         while (known := chains.find(generation_of(rung, salt))) is not None:
-            found.append(_of_rung(known, place == 0))
+            found.append(replace(known, longest_rung=place == 0))
             salt += 1
         free = free or generation_of(rung, salt)
     return Found(found, free)
-
-
-def _of_rung(known: Known, longest: bool) -> Known:
-    return Known(known.generation, known.length, known.digest, known.place, known.finished, longest)
 
 
 class NoChains:
@@ -134,6 +133,7 @@ def known_of(generation: int, tail: Tail) -> Known:
         content.digest if tail.next_offset else None,
         Place("" if stream is None else stream.host, content.path),
         finished=newest is not None and newest.reason == Reason.ONCE,
+        again=tail.start.why == AGAIN,
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -35,6 +35,10 @@ class Content:
     A plain file ends where it ended when it was opened. A gzip file has one member or several; zeros between and
     after them are padding.
 
+    Args:
+        path: of the file.
+        moved: told `consumed` after every read; what it raises ends the reading.
+
     Attributes:
         path: as given.
         size: bytes of the file itself, when it was opened.
@@ -47,9 +51,10 @@ class Content:
         FileProblem: it can't be opened, is no regular file, or the disk says no.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, moved: Callable[[int], None] = lambda consumed: None) -> None:
         self.path = path
         self.consumed = 0
+        self._moved = moved
         with self._trouble():
             self._fd = os.open(path, _FLAGS)
         try:
@@ -97,6 +102,7 @@ class Content:
                     f"{self.consumed} now. Run again once nobody writes to it"
                 )
             self.consumed += len(piece)
+            self._moved(self.consumed)
             yield piece
 
     def _gunzipped(self) -> Iterator[bytes]:

@@ -40,6 +40,7 @@ class Known:
         digest: of those bytes; None with length 0.
         place: where they were read.
         finished: the run that wrote the newest commit came to the content's end.
+        again: it was begun although the content was known.
         longest_rung: it has the longest rung that the file reaches, so a new content would be begun beside it.
         marks: position → digest of the content below it, as of earlier commits; only where they were needed.
     """
@@ -49,6 +50,7 @@ class Known:
     digest: str | None
     place: Place
     finished: bool = True
+    again: bool = False
     longest_rung: bool = True
     marks: Mapping[int, str] = field(default_factory=dict)
 
@@ -157,23 +159,34 @@ def decide(here: Place, look: Look, judged: Sequence[Judged], free: int, *, agai
         return Decision(Kind.EMPTY)
     if again:
         return Decision(Kind.NEW, free)
-    for rule in (_unfinished, _same, _grown, _held, _unclear):
+    for rule in (_unfinished_again, _same, _goes_on_here, _goes_on_elsewhere, _held, _unclear):
         decision = rule(here, look, judged)
         if decision is not None:
             return decision
     return _begin(here, judged, free)
 
 
-def _unfinished(here: Place, _look: Look, judged: Sequence[Judged]) -> Decision | None:
-    """A run that was killed is completed, also one that took a content again."""
-    return _resume(here, [one.known for one in judged if not one.known.finished and _goes_on(one)])
+def _unfinished_again(here: Place, _look: Look, judged: Sequence[Judged]) -> Decision | None:
+    """A run with --again that was killed is completed, although the content is there."""
+    begun = [one for one in judged if one.known.again and not one.known.finished and one.known.place == here]
+    return _resume(here, [one.known for one in begun if _goes_on(one)])
 
 
 def _same(here: Place, _look: Look, judged: Sequence[Judged]) -> Decision | None:
     return _there(here, [one.known for one in judged if one.relation is Relation.SAME])
 
 
-def _grown(here: Place, _look: Look, judged: Sequence[Judged]) -> Decision | None:
+def _goes_on_here(here: Place, _look: Look, judged: Sequence[Judged]) -> Decision | None:
+    """A file has grown, or its run was killed. Its own chain first: others may hold the same beginning."""
+    return _resume(here, [one.known for one in judged if _goes_on(one) and one.known.place == here])
+
+
+def _goes_on_elsewhere(here: Place, _look: Look, judged: Sequence[Judged]) -> Decision | None:
+    """The same for what was called otherwise then.
+
+    A chain whose run was killed may be completed by any content that goes on like it: if it was another file's, that
+    one finds other bytes there, and begins a chain of its own.
+    """
     return _resume(here, [one.known for one in judged if _goes_on(one)])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.api import Filesystem
-from ingest.backfill.chains import MakeCommitter, known_of
+from ingest.backfill.chains import FIRST, MakeCommitter, known_of
 from ingest.backfill.content import NOTHING, Content, FileProblem, digest_text, new_digest
 from ingest.backfill.feed import NEWLINE, Feed, Lines, portions
 from ingest.backfill.files import File
@@ -101,9 +101,13 @@ class Intake:
         generation: of the chain.
         moved: told the bytes of the file itself that were read so far.
         tally: what is committed is added to it.
+        why: said where the chain begins: FIRST or AGAIN.
     """
 
-    def __init__(self, world: World, file: File, generation: int, moved: Callable[[int], None], tally: Tally) -> None:
+    def __init__(
+        self, world: World, file: File, generation: int, moved: Callable[[int], None], tally: Tally, why: str = FIRST
+    ) -> None:
+        self._why = why
         self._world = world
         self._file = file
         self._tally = tally
@@ -133,14 +137,14 @@ class Intake:
             Unavailable: not now; call again.
             Outdated: the file does not begin with what the chain holds.
             Fenced: another backfill commits to the same chain.
-            FileProblem: the file can't be read on; what was read of it in one piece with that is not committed.
+            FileProblem: the file can't be read on; what was committed before stays.
             QuarantineBudget: too many lines could not be parsed; what was read is committed.
             Stopped: asked to; what was read is committed.
         """
         world = self._world
         committer = world.committer(self._generation)
         tail = self._opened(committer)
-        with Content(self._file.path) as content:
+        with Content(self._file.path, self._moved) as content:
             feed, pieces = self._placed(content, tail)
             opened = open_range(
                 world.plan,
@@ -154,17 +158,17 @@ class Intake:
             )
             writing = _Writing(world, committer, opened, feed, self._record_of(content, feed), self._tally)
             try:
-                self._take(content, pieces, feed, writing)
+                self._take(pieces, feed, writing)
             except BaseException:
                 opened.abandon()
                 raise
+        world.patience(committer.sweep)  # what runs that were killed left staged at the same offset
 
-    def _take(self, content: Content, pieces: Iterator[bytes], feed: Feed, writing: _Writing) -> None:
+    def _take(self, pieces: Iterator[bytes], feed: Feed, writing: _Writing) -> None:
         writing.check_budget(self._file.path)
         for piece in pieces:
             for part in portions(piece):
                 writing.add(feed.take(part))
-            self._moved(content.consumed)
             writing.check_budget(self._file.path)
             if self._world.stopping():
                 writing.commit(Reason.DRAIN)
@@ -179,7 +183,7 @@ class Intake:
     def _opened(self, committer: Committer) -> Tail:
         def start() -> StartDraft:
             content = ContentRecord(digest=NOTHING, path=self._file.shown, size=self._file.size)
-            return StartDraft(0, why="backfill", content=content)
+            return StartDraft(0, why=self._why, content=content)
 
         return committer.open(start)
 
@@ -195,7 +199,6 @@ class Intake:
             used = min(len(piece), tail.next_offset - at)
             digest.update(memoryview(piece)[:used])
             at, last, rest = at + used, piece[used - 1 : used], piece[used:]
-            self._moved(content.consumed)
             if self._world.stopping():
                 raise Stopped(f"{self._file.path}: stopped before a line was read")
         known = known_of(self._generation, tail)

@@ -44,6 +44,8 @@ class Outcome:
     @property
     def words(self) -> str:
         """Return the decision, or how the file failed, as people read it."""
+        if self.decision is not None and self.decision.kind is Kind.UNCLEAR:
+            return str(Kind.UNCLEAR)
         if self.ending is not Ending.DONE:
             return str(self.ending)
         return "" if self.decision is None else decided(self.decision)

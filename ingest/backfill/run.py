@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from ingest.backfill.chains import Chains, Warehouse, with_head
+from ingest.backfill.chains import AGAIN, FIRST, Chains, Warehouse, with_head
 from ingest.backfill.content import Content, FileProblem, head_of
 from ingest.backfill.decision import Kind, Place
 from ingest.backfill.files import File
@@ -79,12 +79,14 @@ class Run:
     def _decide_and_take(self, outcome: Outcome) -> None:
         problem: IngestError = Outdated("")
         for attempt in range(TRIES):
-            found = self._survey(outcome.file, again=self._again and not attempt)
-            outcome.decision = outcome.decision or found.decision
+            again = self._again and not attempt
+            found = self._survey(outcome.file, again=again)
+            if not outcome.tally.bytes:
+                outcome.decision = found.decision
             if isinstance(problem, Fenced) and found.decision.kind in (Kind.NEW, Kind.RESUME):
                 break
             try:
-                self._do(outcome, found)
+                self._do(outcome, found, AGAIN if again else FIRST)
             except (Outdated, Fenced) as error:
                 problem = error
             else:
@@ -94,15 +96,24 @@ class Run:
     def _survey(self, file: File, *, again: bool) -> Survey:
         here = Place(self._world.host, file.shown)
 
+        def opened(path: str) -> Content:
+            return Content(path, lambda consumed: self._looked(file, path, consumed))
+
         def look() -> Survey:
             try:
-                return survey(here, file.path, self._chains, Content, again=again)
+                return survey(here, file.path, self._chains, opened, again=again)
             except Fenced as error:
                 raise Unavailable(str(error)) from error
 
         return self._world.patience(look)
 
-    def _do(self, outcome: Outcome, found: Survey) -> None:
+    def _looked(self, file: File, path: str, consumed: int) -> None:
+        if self._world.stopping():
+            raise Stopped(f"{file.path}: stopped before a line was read")
+        if path == file.path:
+            self._watcher.moved(consumed)
+
+    def _do(self, outcome: Outcome, found: Survey, why: str) -> None:
         decision, file = found.decision, outcome.file
         if decision.kind is Kind.UNCLEAR:
             raise FileProblem(unclear(found))
@@ -111,7 +122,7 @@ class Run:
         if decision.kind not in (Kind.NEW, Kind.RESUME):
             return
         assert decision.generation is not None
-        intake = Intake(self._world, file, decision.generation, self._watcher.moved, outcome.tally)
+        intake = Intake(self._world, file, decision.generation, self._watcher.moved, outcome.tally, why)
         self._world.patience(lambda: intake.begin(decision.at))
         if decision.generation not in found.seen:
             self._yield_to_rivals(file, found, decision.generation)

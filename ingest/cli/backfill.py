@@ -65,18 +65,17 @@ def files(
     around.begin_log()
     request = backfill.Request(source, paths, again, accept_quarantine)
     surveyed = backfill.look(around, request)
-    with Interrupts(around.clock) as signals:
-        if dry_run:
-            allowed = [file for file in surveyed.files if file.path not in surveyed.refused]
-            outcomes = backfill.dry_run(around, request, allowed, _warn)
-            print_plan(surveyed.files, outcomes, surveyed.refused)
-            refuse(surveyed.refused)
-        else:
-            refuse(surveyed.refused)
-            patience = Patience(around.clock, signals.wait, lambda text: _warn(f"waiting: {text}"))
-            with FileProgress(surveyed.files, around.clock.monotonic) as progress:
-                outcomes = backfill.take(around, request, surveyed.files, patience, progress, signals.stopping)
-            print_outcomes(outcomes)
+    if dry_run:
+        allowed = [file for file in surveyed.files if file.path not in surveyed.refused]
+        outcomes = backfill.dry_run(around, request, allowed, _warn)
+        print_plan(surveyed.files, outcomes, surveyed.refused)
+        refuse(surveyed.refused)
+        raise typer.Exit(exit_code(outcomes))
+    refuse(surveyed.refused)
+    with Interrupts(around.clock) as signals, FileProgress(surveyed.files, around.clock.monotonic) as progress:
+        patience = Patience(around.clock, signals.wait, lambda text: _warn(f"waiting: {text}"))
+        outcomes = backfill.take(around, request, surveyed.files, patience, progress, signals.stopping)
+    print_outcomes(outcomes)
     code = exit_code(outcomes)
     raise typer.Exit(INTERRUPTED if code and signal.SIGINT in signals.caught else code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -77,7 +78,7 @@ class FileProgress:
 
     def _draw(self, completed: int) -> None:
         assert self._file is not None
-        name = escape(escape_controls(self._file.name))
+        name = escape(escape_controls(os.path.basename(self._file.name)))
         if self._bar is None:
             columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
