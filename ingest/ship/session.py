@@ -58,7 +58,7 @@ class Surroundings:
     metrics: Any
     health: Health
     log: Log
-    max_inflight: int = 32 << 20
+    max_inflight: int = 16 << 20
     save_interval: float = 1.0
     new_generation: Callable[[], int] = random_generation
 
