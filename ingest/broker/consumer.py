@@ -28,7 +28,9 @@ _Found: TypeAlias = Mapping[TopicPartition, list[Any]]
 
 
 class KafkaBlockConsumer:
-    """Reads committed records of the partitions that the group gives it. One thread calls all methods.
+    """Reads committed records of the partitions that the group gives it.
+
+    One thread calls all methods; `beginning_offsets`, `end_offsets` and `topic_id` any other one too, until `close`.
 
     Nothing is fetched from a partition before `seek` was called for it, and no offset stored in Kafka ever decides
     where reading begins: `on_assign` calls `seek` for each partition (or later; until then it stands still).

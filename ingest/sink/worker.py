@@ -204,7 +204,8 @@ class SinkWorker:
     def _end(self) -> None:
         """Let go of everything, whatever happened."""
         try:
-            self._watch.note_stops(self.assignments)
+            if self.assignments:  # else nothing was learned since the list was made
+                self._watch.note_stops(self.assignments)
             for assignment in self.assignments.values():
                 assignment.drop()
             for flush in self._flushes:

@@ -12,10 +12,11 @@ from ingest import __version__
 from ingest.api import Filesystem
 from ingest.broker.admin import ClusterAdmin
 from ingest.broker.consumer import KafkaBlockConsumer
+from ingest.broker.failures import TopicMissing
+from ingest.commit import names
 from ingest.commit.beginning import Beginning, agree
 from ingest.commit.chain import iso
 from ingest.commit.committer import ChainKey, Committer, Tail
-from ingest.commit.root import read_root
 from ingest.errors import Unavailable
 from ingest.service.schedule import Ticks
 from ingest.sink.assignment import Assignment
@@ -114,9 +115,13 @@ class Partitions:
         """Return what all workers agreed on, which never changes; on a thread of the pool."""
         if (known := self._beginnings.get(topic)) is not None:
             return known
+        try:
+            partitions = self._admin.topic(topic).partitions
+        except TopicMissing as error:
+            raise Unavailable(str(error)) from error  # being deleted: the group will take it away
         own = Beginning(
             topic=topic,
-            partitions=self._admin.topic(topic).partitions,
+            partitions=partitions,
             start_at=self._sink.start_at,
             worker=self._name,
             created_at=iso(self._around.clock.now()),
@@ -156,5 +161,5 @@ def require_root(warehouse: Filesystem[Any]) -> None:
     Raises:
         Unavailable: it isn't, or does not.
     """
-    if read_root(warehouse) is None:
+    if not warehouse.list(names.ROOT):
         raise Unavailable("_ingest/root.json is gone: is the disk mounted? Nothing is written until it is back")

@@ -85,7 +85,7 @@ class SinkJob:
         if worker is None:
             return []
         try:
-            return worker.ask(lambda: [each.describe() for each in worker.assignments.values()]).result(10)
+            return worker.ask(lambda: [each.describe() for _, each in sorted(worker.assignments.items())]).result(10)
         except TimeoutError:
             raise Unavailable("the sink's loop does not answer: it is busy, or hangs") from None
 

@@ -10,8 +10,10 @@ import pytest
 from kafka import KafkaProducer
 
 from ingest.service.control import call
-from tests.builders.box import Box, make_topic, send, until
+from tests.builders.box import Box, delete_records, make_topic, send, until
 from tests.builders.broker import admin, new_name
+from tests.servers.kafka import KafkaServer
+from tests.servers.plugin import require_servers
 
 pytestmark = pytest.mark.kafka
 
@@ -236,3 +238,52 @@ def test_files_name_their_offsets_and_hold_them(kafka, tmp_path):
     (path,) = box.root.joinpath(topic).rglob("*.parquet")
     assert path.name == f"{topic}+0+{0:020d}+{4_999:020d}.parquet"
     assert pq.read_table(path)["kafka_offset"].to_pylist() == list(range(5_000))
+
+
+def test_a_warehouse_whose_disk_is_not_mounted_is_waited_for_and_the_mount_point_stays_empty(kafka, tmp_path, started):
+    topic = make_topic(kafka)
+    box = Box(tmp_path, kafka, [topic], extra=FREQUENT)
+    victim = running(started(box.service()))
+    away = tmp_path / "disk"
+    box.root.rename(away)
+    box.root.mkdir()
+    sent = fill(kafka, topic, 5_000, 0)
+    until(lambda: said(victim, "waiting"))
+    assert list(box.root.iterdir()) == []
+    box.root.rmdir()
+    away.rename(box.root)
+    until(lambda: next_offset(box, topic) == 5_000)
+    assert victim.stop() == 0
+    assert box.rows(topic) == sorted(sent)
+    box.verified()
+
+
+def test_told_to_stop_while_kafka_is_gone_it_still_commits_what_it_has(tmp_path, started):
+    require_servers()
+    with KafkaServer(tmp_path / "kafka") as server:
+        topic = make_topic(server)
+        sent = fill(server, topic, 2_000, 0)
+        box = Box(tmp_path, server, [topic], extra=PATIENT)
+        victim = running(started(box.service()))
+        until(lambda: open_rows(box) == [2_000])
+        server.kill()
+        assert victim.stop() == 0
+        assert box.rows(topic) == sorted(sent)
+
+
+def test_a_partition_that_stopped_goes_on_within_seconds_of_being_accepted(kafka, tmp_path, started):
+    topic = make_topic(kafka, partitions=2)
+    box = Box(tmp_path, kafka, [topic], extra=FREQUENT)
+    for partition in range(2):
+        fill(kafka, topic, 10, partition)
+    box.sink()
+    fill(kafka, topic, 10, 0, 10)
+    delete_records(kafka, topic, 0, 15)
+    victim = running(started(box.service()), "partition stopped")
+    sent = fill(kafka, topic, 10, 1, 10)
+    until(lambda: next_offset(box, topic, 1) == 20)
+    assert box.run("accept-loss", "--yes", "--why", "test").returncode == 0
+    until(lambda: next_offset(box, topic, 0) == 20)
+    assert victim.stop() == 0
+    assert len(box.rows(topic)) == 10 + 5 + 10 + len(sent)
+    box.verified()
