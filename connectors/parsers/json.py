@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import ConfigError, Int64s, Options, Parsed, Parser, arrow_type, option
-from ingest.connectors.parsers.json_columns import ColumnReader
+from ingest.connectors.parsers.json_columns import ColumnReader, Piece
 from ingest.connectors.parsers.json_fit import fitter
 from ingest.connectors.parsers.json_guard import look
 from ingest.connectors.parsers.json_infer import propose
 from ingest.connectors.parsers.json_rows import RowReader, Rules, batch_of
+from ingest.connectors.parsers.json_template_match import Shapes
+from ingest.connectors.parsers.json_template_reader import TemplateReader
 
 CUT = "timestamp digits cut"
 
@@ -83,6 +85,7 @@ class JsonParser(Parser[JsonOptions]):
         super().__init__(options)
         self.rules = Rules(options.unknown, options.rest_column, not options.schema, options.max_columns)
         self._schema = _schema(options) if options.schema else None
+        self.shapes = Shapes()
 
     def schema(self) -> pa.Schema | None:
         """Return the columns, `rest_column` last, or None where they are inferred."""
@@ -90,25 +93,27 @@ class JsonParser(Parser[JsonOptions]):
 
     def parse(self, values: pa.BinaryArray, schema: pa.Schema) -> Parsed:
         """Parse all values into `schema`."""
-        seen = look(values, lenient=self.rules.lenient)
-        slow = RowReader(schema, self.rules)
-        fast = ColumnReader(schema, self.rules)
-        # Without columns there is nothing to read: all members are new.
-        pieces, left = fast.read(seen.text) if fast.able and len(schema) else ([], range(len(seen.text)))
-        one_by_one = np.sort(np.concatenate([seen.suspects, seen.rows[list(left)]]))
-        for row in one_by_one.tolist():
-            slow.add(row, values[row].as_py())
-        new = propose(slow.result.found)
-        if slow.result.lacks_rest:
-            new.append(pa.field(self.rules.rest, pa.string()))
-        if new:
-            return Parsed(_nothing(schema), _NONE, _NONE, [], tuple(new))
+        seen = look(values)
+        pieces, left = self._columns(seen.text, schema)
         parts = [(seen.rows[piece.rows], piece.batch) for piece in pieces]
-        parts.append(slow.batch())
-        parts.append((seen.nulls, _all_null(schema, len(seen.nulls))))
+        cut = sum(piece.cut for piece in pieces)
+        rejects: dict[int, str] = {}
+        one_by_one = np.sort(np.concatenate([seen.suspects, seen.rows[left]]))
+        if len(one_by_one):
+            slow = RowReader(schema, self.rules)
+            for row in one_by_one.tolist():
+                slow.add(row, values[row].as_py())
+            new = propose(slow.result.found)
+            if slow.result.lacks_rest:
+                new.append(pa.field(self.rules.rest, pa.string()))
+            if new:
+                return Parsed(_nothing(schema), _NONE, _NONE, [], tuple(new))
+            parts.append(slow.batch())
+            cut += slow.result.cut
+            rejects = slow.result.rejects
+        if len(seen.nulls):
+            parts.append((seen.nulls, _all_null(schema, len(seen.nulls))))
         rows, table = _in_order([part for part in parts if len(part[0])], schema)
-        cut = slow.result.cut + sum(piece.cut for piece in pieces)
-        rejects = slow.result.rejects
         return Parsed(
             table,
             rows,
@@ -116,6 +121,20 @@ class JsonParser(Parser[JsonOptions]):
             list(rejects.values()),
             counted={CUT: cut} if cut else {},
         )
+
+    def _columns(self, text: pa.StringArray, schema: pa.Schema) -> tuple[list[Piece], Int64s]:
+        """Read many values at once; return also which are left over to be read one by one."""
+        if not len(schema):
+            # Without columns there is nothing to read: all members are new.
+            return [], np.arange(len(text))
+        pieces, left = TemplateReader(schema, self.rules, self.shapes).read(text)
+        if not len(left):
+            return pieces, left
+        general = ColumnReader(schema, self.rules)
+        if not general.able:
+            return pieces, left
+        others, rest = general.read(text.take(pa.array(left)) if pieces else text)
+        return [*pieces, *(Piece(left[piece.rows], piece.batch, piece.cut) for piece in others)], left[rest]
 
 
 def _schema(options: JsonOptions) -> pa.Schema:
@@ -140,9 +159,8 @@ def _in_order(parts: list[tuple[Int64s, pa.RecordBatch]], schema: pa.Schema) -> 
     if len(parts) == 1:
         return parts[0]
     rows = np.concatenate([part for part, _ in parts])
-    order = np.argsort(rows, kind="stable")
-    arrays = [
-        pa.concat_arrays([batch.column(index) for _, batch in parts]).take(pa.array(order))
-        for index in range(len(schema))
-    ]
-    return rows[order], batch_of(arrays, schema, len(rows))
+    arrays = [pa.concat_arrays([batch.column(index) for _, batch in parts]) for index in range(len(schema))]
+    if not (rows[1:] > rows[:-1]).all():
+        order = np.argsort(rows, kind="stable")
+        rows, arrays = rows[order], [array.take(pa.array(order)) for array in arrays]
+    return rows, batch_of(arrays, schema, len(rows))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from ingest.api import Bools, Int64s
+from ingest.connectors.parsers.json_guard import hides_something
 from ingest.connectors.parsers.json_rows import Rules, batch_of
 from ingest.connectors.parsers.json_tighten import TIME, TIME_AS_DECIMAL, Unreadable, tightened, wire_type
 from ingest.connectors.parsers.json_value import Number, Reject, read_object
@@ -66,12 +67,22 @@ class ColumnReader:
         self._decimals = [column.name for column in self._columns if pa.types.is_decimal(column.type)]
         self.able = all(_is_able(column.type) for column in self._columns)
 
-    def read(self, text: pa.StringArray) -> tuple[list[Piece], list[int]]:
+    def read(self, text: pa.StringArray) -> tuple[list[Piece], Int64s]:
         """Return the pieces that were read, ascending, and the indices that are left over, ascending.
 
         Args:
             text: values that passed the guard; see there.
         """
+        hidden = hides_something(text) if self._rules.lenient else np.zeros(len(text), np.bool_)
+        if not hidden.any():
+            return self._halves(text)
+        plain = np.flatnonzero(~hidden)
+        pieces, left = self._halves(text.take(pa.array(plain)))
+        rows = np.sort(np.concatenate([plain[left], np.flatnonzero(hidden)]))
+        return [Piece(plain[piece.rows], piece.batch, piece.cut) for piece in pieces], rows
+
+    def _halves(self, text: pa.StringArray) -> tuple[list[Piece], Int64s]:
+        """Read all values, and where that fails each half of them."""
         pieces: list[Piece] = []
         left: list[int] = []
         spans = [(0, len(text))] if len(text) else []
@@ -88,7 +99,7 @@ class ColumnReader:
             else:
                 pieces.append(Piece(piece.rows + start, piece.batch, piece.cut))
                 left += (others + start).tolist()
-        return pieces, left
+        return pieces, np.array(left, np.int64)
 
     def _piece(self, text: pa.StringArray) -> tuple[Piece, Int64s]:
         """Read a piece; return it and the values that must be read one by one."""

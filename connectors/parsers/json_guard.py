@@ -11,17 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.api import Bools, Int64s
+from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of
 from ingest.connectors.parsers.json_value import MAX_DEPTH
 from ingest.connectors.parsers.utf8 import as_text, invalid_rows
 
-_OPEN, _CLOSE = ord("{"), ord("}")
+_OPEN, _CLOSE, _OPEN_LIST = b"{}["
 _WHITESPACE = " \t\r\n"
 _NOT_NUMBERS = r"-?(?:NaN|Inf)"
+_WORDS = (b"NaN", b"Inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,8 @@ class Look:
     nulls: Int64s
 
 
-def look(values: pa.BinaryArray, *, lenient: bool) -> Look:
-    """Sort values into what may be read as columns and what must be read one by one.
-
-    Args:
-        values: BinaryArray.
-        lenient: pyarrow will be told to skip unknown members, in which it accepts more than JSON.
-    """
+def look(values: pa.BinaryArray) -> Look:
+    """Sort values into what may be read as columns and what must be read one by one."""
     rows = np.arange(len(values), dtype=np.int64)
     nulls = np.empty(0, np.int64)
     if values.null_count:
@@ -54,64 +50,59 @@ def look(values: pa.BinaryArray, *, lenient: bool) -> Look:
     if text is None:
         good[invalid_rows(values)] = False
         text = values.filter(pa.array(good)).cast(pa.string())
-    text = _trimmed(text)
-    fine = _looks_like_object(text)
-    if lenient:
-        fine &= ~_hides_something(text)
-    if not fine.all():
-        text = text.filter(pa.array(fine))
+    text, fine = _objects(text)
+    if fine is None:
+        return Look(text, rows[good], rows[~good], nulls)
     good[good] = fine
-    return Look(text, rows[good], rows[~good], nulls)
+    return Look(text.filter(pa.array(fine)), rows[good], rows[~good], nulls)
 
 
-def _bytes(text: pa.StringArray) -> tuple[npt.NDArray[np.uint8], Int64s, Int64s]:
-    """Return the bytes, and where each value starts and ends in them."""
-    _, offsets, data = text.buffers()
-    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1].astype(np.int64)
-    content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    return content, ends[:-1], ends[1:]
+def _objects(text: pa.StringArray) -> tuple[pa.StringArray, Bools | None]:
+    """Return the values without whitespace around them, and which of them look like objects; None = all."""
+    if not len(text):
+        return text, None
+    first, last = _edges(text)
+    fine: Bools = (first == _OPEN) & (last == _CLOSE)
+    if not fine.all():
+        text = pc.ascii_trim(text, characters=_WHITESPACE)
+        first, last = _edges(text)
+        fine = (first == _OPEN) & (last == _CLOSE)
+    content, bounds = bytes_of(text)
+    if not content[bounds[0] : bounds[-1]].all():
+        fine &= ~pc.match_substring(text, "\0").to_numpy(zero_copy_only=False)
+    return text, None if fine.all() else fine
 
 
-def _edges(text: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def _edges(text: pa.StringArray) -> tuple[Bytes, Bytes]:
     """Return the first and last byte of each value; 0 for an empty one."""
-    content, starts, ends = _bytes(text)
+    content, bounds = bytes_of(text)
+    starts, ends = bounds[:-1], bounds[1:]
     filled = ends > starts
+    if filled.all():
+        return content[starts], content[ends - 1]
     first, last = np.zeros(len(text), np.uint8), np.zeros(len(text), np.uint8)
     first[filled] = content[starts[filled]]
     last[filled] = content[ends[filled] - 1]
     return first, last
 
 
-def _trimmed(text: pa.StringArray) -> pa.StringArray:
-    if not len(text):
-        return text
-    first, last = _edges(text)
-    if (first == _OPEN).all() and (last == _CLOSE).all():
-        return text
-    return pc.ascii_trim(text, characters=_WHITESPACE)
-
-
-def _looks_like_object(text: pa.StringArray) -> Bools:
-    if not len(text):
-        return np.empty(0, np.bool_)
-    first, last = _edges(text)
-    fine: Bools = (first == _OPEN) & (last == _CLOSE)
-    content, starts, ends = _bytes(text)
-    if not content[starts[0] : ends[-1]].all():
-        fine &= ~pc.match_substring(text, "\0").to_numpy(zero_copy_only=False)
-    return fine
-
-
-def _hides_something(text: pa.StringArray) -> Bools:
+def hides_something(text: pa.StringArray) -> Bools:
     """Return which values may hold what pyarrow lets pass in a member it skips: deep nesting, NaN, Infinity."""
     if not len(text):
         return np.empty(0, np.bool_)
-    opened = pc.add(pc.count_substring(text, "{"), pc.count_substring(text, "["))
-    hides: Bools = pc.greater(opened, MAX_DEPTH).to_numpy(zero_copy_only=False)
-    for word in ("NaN", "Inf"):
-        named = pc.match_substring(text, word)
-        if pc.any(named).as_py():
-            bare = pc.match_substring_regex(text, r"[:,\[]\s*" + _NOT_NUMBERS)
-            hides |= bare.to_numpy(zero_copy_only=False)
-            break
+    content, bounds = bytes_of(text)
+    content, bounds = content[bounds[0] : bounds[-1]], bounds - bounds[0]
+    opened = np.flatnonzero((content == _OPEN) | (content == _OPEN_LIST))
+    hides: Bools = np.diff(np.searchsorted(opened, bounds)) > MAX_DEPTH
+    if any(_holds(content, word) for word in _WORDS):
+        bare = pc.match_substring_regex(text, r"[:,\[]\s*" + _NOT_NUMBERS)
+        hides |= bare.to_numpy(zero_copy_only=False)
     return hides
+
+
+def _holds(content: Bytes, word: bytes) -> bool:
+    """Return whether the word is anywhere in the bytes."""
+    found = content[: len(content) - len(word) + 1] == word[0]
+    for place, letter in enumerate(word[1:], 1):
+        found &= content[place : len(content) - len(word) + 1 + place] == letter
+    return bool(found.any())

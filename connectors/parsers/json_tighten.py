@@ -11,7 +11,7 @@ TIME = pa.timestamp("us", tz="UTC")
 TIME_AS_DECIMAL = pa.decimal128(38, 9)
 """Seconds with a fraction, read without loss."""
 
-_WHOLE_LIMITS = {pa.float64(): float(1 << 53), pa.float32(): float(1 << 24)}
+WHOLE_LIMITS = {pa.float64(): float(1 << 53), pa.float32(): float(1 << 24)}
 """Whole numbers below these are held exactly; a larger one may have been rounded: only its text can tell."""
 _FIRST_DAY = -719_162
 _NO_CUTS: Bools | None = None
@@ -69,7 +69,7 @@ def _check_floats(array: pa.Array) -> None:
     elif pa.types.is_struct(array.type):
         for member in array.flatten():
             _check_floats(member)
-    limit = _WHOLE_LIMITS.get(array.type)
+    limit = WHOLE_LIMITS.get(array.type)
     if limit is not None and not (np.abs(array.fill_null(0).to_numpy(zero_copy_only=False)) < limit).all():
         raise Unreadable
 
@@ -80,7 +80,7 @@ def _times(array: pa.Array) -> Instants:
     if pa.types.is_string(array.type):
         return instants_of_texts(array)
     if pa.types.is_decimal(array.type):
-        return _instants(_seconds_to_us(array), array)
+        return _instants(seconds_to_us(array), array)
     return _instants(instants_of_numbers(array.fill_null(0).to_numpy()), array)
 
 
@@ -92,7 +92,7 @@ def _instants(numbers: tuple[Int64s, Bools], array: pa.Array) -> Instants:
     return Instants(times, cut if cut.any() else None)
 
 
-def _seconds_to_us(array: pa.Decimal128Array) -> tuple[Int64s, Bools]:
+def seconds_to_us(array: pa.Decimal128Array) -> tuple[Int64s, Bools]:
     """Return seconds with nine digits after the point as microseconds, and which were cut.
 
     Raises:

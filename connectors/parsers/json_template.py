@@ -1,0 +1,178 @@
+"""What one line of JSON shows of others like it: what stays the same, and where the values are.
+
+Programs write the same members in the same order with the same punctuation, so that a line is constant texts with
+values between them: `{"status":` 200 `,"path":` "/a" `}`. A template is what is constant; `json_template_match` proves
+of many lines at once that they have it.
+
+A *mark* is the pair of bytes `":`, which ends each member's name and is found without reading anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.connectors.parsers.json_value import Reject, read_object, text_of
+
+MARK = b'":'
+
+MOST_MARKS = 256
+"""Lines with more members than this are not learned from."""
+
+_TOKEN = re.compile(rb'"[^"]*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+')
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value that holds no named members: a string, number or literal, or a list of such.
+
+    Attributes:
+        path: the names that lead to it.
+        mark: which mark of the line is that of its name.
+        lead: bytes from the start of its mark to its own start.
+        before: the constant text between it and the leaf before it, or the start of the line.
+    """
+
+    path: tuple[str, ...]
+    mark: int
+    lead: int
+    before: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the outermost object: its leaves are `first` to `last`, inclusive.
+
+    Attributes:
+        name: of the member.
+        first: index of its first leaf.
+        last: index of its last leaf.
+        opening: bytes of the member's value before its first leaf; 0 where the value is a leaf.
+        closing: bytes of it after its last leaf.
+        canonical: the bytes of the value are what `text_of` makes of it, whatever the leaves hold.
+    """
+
+    name: str
+    first: int
+    last: int
+    opening: int = 0
+    closing: int = 0
+    canonical: bool = True
+
+    @property
+    def nested(self) -> bool:
+        """Return whether the value is an object that holds the leaves."""
+        return self.opening > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What lines of one shape have in common.
+
+    Attributes:
+        marks: how many marks a line has.
+        leaves: the values, in the order of the line.
+        after: the constant text after the last leaf.
+        members: of the outermost object, in the order of the line.
+        quotes: how many quotes the constant texts hold.
+    """
+
+    marks: int
+    leaves: tuple[Leaf, ...]
+    after: bytes
+    members: tuple[Member, ...]
+    quotes: int
+
+
+def learn(line: bytes) -> Template | None:
+    """Return the template of a line without backslashes, or None where it is not worth one or no valid JSON."""
+    if line.count(MARK) > MOST_MARKS:
+        return None
+    try:
+        values = read_object(line)
+    except Reject:
+        return None
+    walk = _Walk(line)
+    try:
+        walk.object(())
+    except _NoTemplateError:
+        return None
+    if not walk.leaves:
+        return None
+    constants = [*(leaf.before for leaf in walk.leaves), line[walk.end :]]
+    return Template(
+        walk.marks,
+        tuple(walk.leaves),
+        line[walk.end :],
+        tuple(walk.member(name, value) for name, value in values.items()),
+        sum(constant.count(b'"') for constant in constants),
+    )
+
+
+class _NoTemplateError(Exception):
+    """A list holds objects with members: how many it holds is not constant."""
+
+
+class _Walk:
+    """Goes once over the tokens of a valid line."""
+
+    def __init__(self, line: bytes) -> None:
+        self.line = line
+        self.tokens = list(_TOKEN.finditer(line))
+        self.at = 0
+        self.end = 0
+        self.marks = 0
+        self.leaves: list[Leaf] = []
+        self.spans: list[tuple[int, int]] = []
+        self.tops: dict[str, tuple[int, int, int, int]] = {}
+
+    def object(self, path: tuple[str, ...]) -> None:
+        """Read an object; the current token is its brace."""
+        self.at += 1
+        while self.tokens[self.at][0] != b"}":
+            name = self.tokens[self.at]
+            mark = name.end() - 1
+            if self.line[mark : mark + 2] != MARK:
+                raise _NoTemplateError
+            self.marks += 1
+            self.at += 2
+            first, start = len(self.leaves), self.tokens[self.at].start()
+            self._value((*path, name[0][1:-1].decode()), mark)
+            if not path:
+                self.tops[name[0][1:-1].decode()] = (first, len(self.leaves) - 1, start, self.tokens[self.at - 1].end())
+            if self.tokens[self.at][0] == b",":
+                self.at += 1
+        self.at += 1
+
+    def _value(self, path: tuple[str, ...], mark: int) -> None:
+        token, following = self.tokens[self.at], self.tokens[self.at + 1]
+        if token[0] == b"{" and following[0] != b"}":
+            self.object(path)
+            return
+        start, number = token.start(), self.marks - 1
+        self._skip()
+        end = self.tokens[self.at - 1].end()
+        if MARK in self.line[start:end]:
+            raise _NoTemplateError
+        self.leaves.append(Leaf(path, number, start - mark, self.line[self.end : start]))
+        self.spans.append((start, end))
+        self.end = end
+
+    def _skip(self) -> None:
+        """Go past one value."""
+        depth = 0
+        while True:
+            token = self.tokens[self.at][0]
+            self.at += 1
+            depth += (token in b"{[") - (token in b"}]")
+            if not depth:
+                return
+
+    def member(self, name: str, value: Any) -> Member:
+        """Return what is known of a member of the outermost object."""
+        first, last, start, end = self.tops[name]
+        opening = self.spans[first][0] - start
+        closing = end - self.spans[last][1]
+        canonical = not opening or self.line[start:end] == text_of(value).encode()
+        return Member(name, first, last, opening, closing, canonical)

@@ -1,0 +1,89 @@
+"""Times from cells, as `ingest.instants` understands them, and as fast as they are uniform."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.api import Bools, Int64s, instant_of_text, instants_of_numbers, instants_of_texts
+from ingest.connectors.parsers.json_template_numbers import Numbers
+from ingest.connectors.parsers.json_tighten import TIME, TIME_AS_DECIMAL, seconds_to_us
+
+
+def _us(text: str) -> int:
+    instant = instant_of_text(text)
+    assert instant is not None
+    return instant.us
+
+
+FIRST_US, LAST_US = _us("0001-01-01T00:00:00Z"), _us("9999-12-31T23:59:59.999999Z")
+"""The calendar, both inclusive."""
+
+Times: TypeAlias = tuple[Int64s, Bools, Bools | None]
+"""Microseconds since 1970 UTC, int64[n]; bool[n], which of them stand, as far as this way could tell; bool[n], of
+which digits were cut, or None.
+"""
+
+_NANO_DIGITS = 9
+_USUAL = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)$"
+_NANO = pa.timestamp("ns", tz="UTC")
+
+
+def times_of_texts(texts: pa.StringArray) -> Times:
+    """Return what texts mean. Where they are written in several ways, some that mean a time may not stand."""
+    every = np.ones(len(texts), np.bool_)
+    try:
+        return texts.cast(TIME).cast(pa.int64()).to_numpy(), every, None
+    except pa.ArrowInvalid:
+        pass
+    try:
+        us, rest = np.divmod(texts.cast(_NANO).cast(pa.int64()).to_numpy(), 1_000)
+        return us, every, rest != 0
+    except pa.ArrowInvalid:
+        pass
+    try:
+        instants = instants_of_texts(texts)
+        return instants.times.cast(pa.int64()).to_numpy(), every, instants.cut
+    except pa.ArrowInvalid:
+        return _usual_times(texts)
+
+
+def _usual_times(texts: pa.StringArray) -> Times:
+    us = np.zeros(len(texts), np.int64)
+    usual = pc.match_substring_regex(texts, _USUAL).to_numpy(zero_copy_only=False)
+    try:
+        us[usual] = texts.filter(pa.array(usual)).cast(TIME).cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:
+        usual = np.zeros(len(texts), np.bool_)
+    return us, usual, None
+
+
+def times_of_numbers(found: Numbers) -> Times:
+    """Return what numbers mean; those with an exponent, or with many digits, do not stand."""
+    whole = found.ints
+    if whole.all():
+        us, cut = _of_ints(found.text.cast(pa.int64()).to_numpy())
+        return us, whole, cut
+    us, cuts = np.zeros(len(whole), np.int64), np.zeros(len(whole), np.bool_)
+    us[whole], cuts[whole] = instants_of_numbers(found.text.filter(pa.array(whole)).cast(pa.int64()).to_numpy())
+    parts = found.valid & found.plain & ~found.whole & (found.after <= _NANO_DIGITS)
+    parts &= (found.before <= _NANO_DIGITS) | ((found.before == _NANO_DIGITS + 1) & (found.leading < ord("9")))
+    us[parts], cuts[parts] = seconds_to_us(found.text.filter(pa.array(parts)).cast(TIME_AS_DECIMAL))
+    return us, whole | parts, cuts
+
+
+def _of_ints(numbers: Int64s) -> tuple[Int64s, Bools | None]:
+    """Return what `instants_of_numbers` returns, sooner where all have one unit.
+
+    Units go by size: where the least and the largest have the same one, all between them have it.
+    """
+    ends = np.array([numbers.min(), numbers.max()])
+    us, cut = instants_of_numbers(ends)
+    if ends[0] > 0 and not cut.any() and us[0] // ends[0] == us[1] // ends[1]:
+        scale = us[0] // ends[0]
+        if scale and (ends * scale == us).all():
+            return numbers * scale, None
+    return instants_of_numbers(numbers)
