@@ -28,7 +28,8 @@ def flush(config: ConfigFile, state: StateDir = None) -> None:
 
     loaded = load(config, state=state)
     loaded.require_sink()
-    rows = call(Path(loaded.state.dir), "sink", "flush", FLUSH_WITHIN + MARGIN)
+    with console.working("waiting for the commits"):
+        rows = call(Path(loaded.state.dir), "sink", "flush", FLUSH_WITHIN + MARGIN)
     if not rows:
         console.print_line("The sink has no partitions yet: nothing was read.")
         return

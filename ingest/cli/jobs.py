@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Annotated, Literal
 
 import typer
 
+from ingest.cli import console
 from ingest.cli.arguments import ConfigFile, Listen, StateDir
 from ingest.config.load import load
 
@@ -68,4 +70,7 @@ def _run(
     loaded.require(job)
     around = Surroundings(loaded)
     around.begin_log()
-    raise typer.Exit(run_jobs(around, jobs, once=once, adopt=adopt))
+    # A service speaks through its log alone; a run with an end shows a person at a terminal that it goes on.
+    with console.working(f"{job} --once: {around.config.path}") if once else nullcontext():
+        code = run_jobs(around, jobs, once=once, adopt=adopt)
+    raise typer.Exit(code)

@@ -44,7 +44,8 @@ def offsets(config: ConfigFile, state: StateDir = None) -> None:
 
     loaded = load(config, state=state)
     with warehouse_of(loaded) as warehouse:
-        found = Look(loaded, warehouse).partitions()
+        with console.working("asking Kafka and the warehouse"):
+            found = Look(loaded, warehouse).partitions()
     if not found:
         console.print_line("Neither Kafka nor the warehouse knows a partition of the sink's topics.")
         return
