@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-import sys
+import logging
+import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -71,5 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if console.flush() else code or 1
 
 
+def command() -> NoReturn:
+    """Be the program `ingest`: run a command and end the process at once.
+
+    Everything was closed and written when `main` returns. Taking the interpreter down under the threads that Arrow and
+    the Kafka client still wind down was seen to abort a process whose work was done, with an exit code that lied.
+    """
+    code = main()
+    logging.shutdown()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

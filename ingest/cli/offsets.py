@@ -43,9 +43,8 @@ def offsets(config: ConfigFile, state: StateDir = None) -> None:
     from ingest.wiring.look import Look, warehouse_of
 
     loaded = load(config, state=state)
-    with warehouse_of(loaded) as warehouse:
-        with console.working("asking Kafka and the warehouse"):
-            found = Look(loaded, warehouse).partitions()
+    with warehouse_of(loaded) as warehouse, console.working("asking Kafka and the warehouse"):
+        found = Look(loaded, warehouse).partitions()
     if not found:
         console.print_line("Neither Kafka nor the warehouse knows a partition of the sink's topics.")
         return
