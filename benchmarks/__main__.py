@@ -1,7 +1,8 @@
 """The benchmarks: `scripts/bench [STAGE…] [--records N] [--pairs N] [--quick]`.
 
-Stages: ship, fetch, parse, sink, hdfs, chain, scaling (all of them when none is named), spark (only when named). Most
-are programs too: `python -m benchmarks.ship`. Tables go to stdout, progress to stderr, JSON to benchmarks/results.
+Stages: ship, fetch, parse, sink, hdfs, chain, scaling (all of them when none is named), spark and profile (only when
+named). Most are programs too: `python -m benchmarks.ship`. Tables go to stdout, progress to stderr, JSON to
+benchmarks/results.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import chain, fetch, floors, parse, scaling, ship, sink
+from benchmarks import chain, fetch, floors, parse, profile, scaling, ship, sink
 from benchmarks.check import WrongResult
 from benchmarks.processes import ContenderFailed
 from benchmarks.world import World, arguments, choices, say
@@ -24,8 +25,9 @@ STAGES = {
     "chain": chain.stage,
     "scaling": scaling.stage,
     "spark": sink.spark,
+    "profile": profile.stage,
 }
-USUAL = [name for name in STAGES if name != "spark"]
+USUAL = [name for name in STAGES if name not in ("spark", "profile")]
 
 
 def main() -> int:

@@ -10,6 +10,9 @@ from benchmarks.rounds import OURS, Table
 
 Tables = Mapping[str, Table]
 
+QUIET = 0.1
+"""Part of the cores that other people's work may have, until figures deserve a word of caution."""
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:
@@ -115,10 +118,16 @@ def text(tables: Tables) -> str:
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
+    text = "\n".join(
         "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
         for row in rows
     )
+    busiest = max((table.foreign for table in tables.values()), default=0.0)
+    if busiest > QUIET:
+        text += (
+            f"\nOthers had up to {busiest:.0%} of the cores: times (not CPU) compare badly, run again when it is quiet"
+        )
+    return text
 
 
 def _figure(value: float, unit: str) -> str:

@@ -53,6 +53,8 @@ class World:
         self.choices = choices
         self._stack = ExitStack()
         self._numbers = itertools.count()
+        self.fixed: dict[tuple[str, str, int], float] = {}
+        """What starting costs, found so far: stage, contender, partitions → CPU seconds."""
         self._filled: dict[tuple[Spec, int], list[str]] = {}
 
     def __enter__(self) -> Self:

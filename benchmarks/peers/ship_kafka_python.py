@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 import sys
-from pathlib import Path
 
 from kafka import KafkaProducer
+
+from benchmarks.peers.ship_librdkafka import blocks
 
 
 def main() -> None:
@@ -21,14 +22,12 @@ def main() -> None:
         metrics_enabled=False,
     )
     futures = []
-    for partition, name in enumerate(files):
-        position = 0
-        with Path(name).open("rb") as file:
-            for line in file:
-                end = position + len(line)
-                header = [("ingest-pos", struct.pack(">QQQ", partition, position, end))]
-                futures.append(producer.send(topic, value=line[:-1], headers=header, partition=partition))
-                position = end
+    for partition, position, lines in blocks(files):
+        for line in lines:
+            end = position + len(line) + 1
+            header = [("ingest-pos", struct.pack(">QQQ", partition, position, end))]
+            futures.append(producer.send(topic, value=line, headers=header, partition=partition))
+            position = end
     producer.flush(120)
     for future in futures:
         future.get(0)

@@ -6,12 +6,29 @@ The key says where the line came from, as ingest's header does: produce_batch ta
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from confluent_kafka import Producer
 
 BLOCK = 4 << 20
 WAITING = 500_000
+
+
+def blocks(names: list[str]) -> Iterator[tuple[int, int, list[bytes]]]:
+    """Yield the number of a file, a position and the lines from there, of all files in turn."""
+    with ExitStack() as stack:
+        files = dict(enumerate(stack.enter_context(Path(name).open("rb")) for name in names))
+        positions = dict.fromkeys(files, 0)
+        while files:
+            for number, file in list(files.items()):
+                block = file.read(BLOCK) + file.readline()
+                if not block:
+                    del files[number]
+                    continue
+                yield number, positions[number], block.removesuffix(b"\n").split(b"\n")
+                positions[number] += len(block)
 
 
 def main() -> None:
@@ -29,21 +46,15 @@ def main() -> None:
             "queue.buffering.max.kbytes": 512 << 10,
         }
     )
-    for partition, name in enumerate(files):
-        position = 0
-        rest = b""
-        with Path(name).open("rb") as file:
-            while block := file.read(BLOCK):
-                lines = (rest + block).split(b"\n")
-                rest = lines.pop()
-                messages = []
-                for line in lines:
-                    messages.append({"value": line, "key": position.to_bytes(8, "big")})
-                    position += len(line) + 1
-                while len(producer) > WAITING:
-                    producer.poll(0.01)
-                if producer.produce_batch(topic, messages, partition=partition) != len(messages):
-                    sys.exit("librdkafka did not take all lines")
+    for partition, position, lines in blocks(files):
+        messages = []
+        for line in lines:
+            messages.append({"value": line, "key": position.to_bytes(8, "big")})
+            position += len(line) + 1
+        while len(producer) > WAITING:
+            producer.poll(0.01)
+        if producer.produce_batch(topic, messages, partition=partition) != len(messages):
+            sys.exit("librdkafka did not take all lines")
     if producer.flush(120):
         sys.exit("not everything was acknowledged")
 
