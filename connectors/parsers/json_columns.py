@@ -20,7 +20,7 @@ from ingest.connectors.parsers.json_rows import Rules, batch_of
 from ingest.connectors.parsers.json_tighten import TIME, TIME_AS_DECIMAL, Unreadable, tightened, wire_type
 from ingest.connectors.parsers.json_value import Number, Reject, read_object
 
-FEW = 32
+FEW = 64
 """A failing piece of so many values is read one by one."""
 
 MANY = 256

@@ -22,6 +22,7 @@ from ingest.connectors.parsers.utf8 import as_text, invalid_rows
 _OPEN, _CLOSE, _OPEN_LIST = b"{}["
 _WHITESPACE = " \t\r\n"
 _NOT_NUMBERS = r"-?(?:NaN|Inf)"
+_TIDY = 0.99
 _WORDS = (b"NaN", b"Inf")
 
 
@@ -58,12 +59,15 @@ def look(values: pa.BinaryArray) -> Look:
 
 
 def _objects(text: pa.StringArray) -> tuple[pa.StringArray, Bools | None]:
-    """Return the values without whitespace around them, and which of them look like objects; None = all."""
+    """Return the values without whitespace around them, and which of them look like objects; None = all.
+
+    Where few have whitespace around them, these look like none: to copy all values takes longer than to read a few.
+    """
     if not len(text):
         return text, None
     first, last = _edges(text)
     fine: Bools = (first == _OPEN) & (last == _CLOSE)
-    if not fine.all():
+    if np.count_nonzero(fine) < len(fine) * _TIDY:
         text = pc.ascii_trim(text, characters=_WHITESPACE)
         first, last = _edges(text)
         fine = (first == _OPEN) & (last == _CLOSE)

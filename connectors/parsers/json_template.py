@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from ingest.connectors.parsers.json_value import Reject, read_object, text_of
 
@@ -20,7 +19,7 @@ MARK = b'":'
 MOST_MARKS = 256
 """Lines with more members than this are not learned from."""
 
-_TOKEN = re.compile(rb'"[^"]*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+')
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Template:
 
 
 def learn(line: bytes) -> Template | None:
-    """Return the template of a line without backslashes, or None where it is not worth one or no valid JSON."""
+    """Return the template of a line, or None where it is not worth one, no valid JSON, or has escapes in a name."""
     if line.count(MARK) > MOST_MARKS:
         return None
     try:
@@ -100,14 +99,9 @@ def learn(line: bytes) -> Template | None:
         return None
     if not walk.leaves:
         return None
-    constants = [*(leaf.before for leaf in walk.leaves), line[walk.end :]]
-    return Template(
-        walk.marks,
-        tuple(walk.leaves),
-        line[walk.end :],
-        tuple(walk.member(name, value) for name, value in values.items()),
-        sum(constant.count(b'"') for constant in constants),
-    )
+    after = line[walk.end :]
+    quotes = sum(leaf.before.count(b'"') for leaf in walk.leaves) + after.count(b'"')
+    return Template(walk.marks, tuple(walk.leaves), after, tuple(map(walk.member, values)), quotes)
 
 
 class _NoTemplateError(Exception):
@@ -133,7 +127,7 @@ class _Walk:
         while self.tokens[self.at][0] != b"}":
             name = self.tokens[self.at]
             mark = name.end() - 1
-            if self.line[mark : mark + 2] != MARK:
+            if self.line[mark : mark + 2] != MARK or b"\\" in name[0]:
                 raise _NoTemplateError
             self.marks += 1
             self.at += 2
@@ -153,26 +147,33 @@ class _Walk:
         start, number = token.start(), self.marks - 1
         self._skip()
         end = self.tokens[self.at - 1].end()
-        if MARK in self.line[start:end]:
-            raise _NoTemplateError
         self.leaves.append(Leaf(path, number, start - mark, self.line[self.end : start]))
         self.spans.append((start, end))
         self.end = end
 
     def _skip(self) -> None:
-        """Go past one value."""
+        """Go past one value that holds no named members."""
         depth = 0
         while True:
             token = self.tokens[self.at][0]
+            if token == b":":
+                raise _NoTemplateError
             self.at += 1
             depth += (token in b"{[") - (token in b"}]")
             if not depth:
                 return
 
-    def member(self, name: str, value: Any) -> Member:
+    def member(self, name: str) -> Member:
         """Return what is known of a member of the outermost object."""
         first, last, start, end = self.tops[name]
         opening = self.spans[first][0] - start
         closing = end - self.spans[last][1]
-        canonical = not opening or self.line[start:end] == text_of(value).encode()
-        return Member(name, first, last, opening, closing, canonical)
+        return Member(name, first, last, opening, closing, not opening or self._is_canonical(first, last, start, end))
+
+    def _is_canonical(self, first: int, last: int, start: int, end: int) -> bool:
+        """Return whether the constant texts in an object are as the reference writes them, whatever the leaves are."""
+        text = self.line[start : self.spans[first][0]]
+        for number in range(first + 1, last + 1):
+            text += b"0" + self.leaves[number].before
+        text += b"0" + self.line[self.spans[last][1] : end]
+        return text_of(read_object(text)).encode() == text

@@ -13,6 +13,7 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_template_bytes import texts
 from ingest.connectors.parsers.json_template_cells import STRING, Cells
+from ingest.connectors.parsers.json_template_escapes import unescaped
 
 
 class Column(Protocol):
@@ -111,6 +112,8 @@ def _copied(columns: Sequence[Pieces], rows: Int64s | None) -> list[pa.Array]:
     found = pa.Array.from_buffers(pa.string(), len(found), [_bitmap(present), *found.buffers()[1:]])
     size = len(spans[0][0])
     parts = [found.slice(number * size, size) for number in range(len(columns))]
+    if len(columns[0].cells.scan.escapes):
+        parts = [unescaped(part) for part in parts]
     return [
         part if column.kind == pa.string() else part.cast(column.kind)
         for part, column in zip(parts, columns, strict=True)

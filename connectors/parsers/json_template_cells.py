@@ -10,6 +10,7 @@ import numpy as np
 
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_template_bytes import Bytes
+from ingest.connectors.parsers.json_template_escapes import holding
 from ingest.connectors.parsers.json_template_match import Placed
 from ingest.connectors.parsers.json_template_scan import Scan
 
@@ -34,7 +35,7 @@ class Cells:
     """The values of n lines in k lanes: one for each path of names that leads to a leaf or is that of a column.
 
     Attributes:
-        data: the bytes that `starts` are places in.
+        scan: of the lines; the others are places in its bytes.
         lanes: path → number of its lane.
         starts: int64[k, n]; ascending in each lane.
         ends: int64[k, n], exclusive; the start of an absent cell.
@@ -45,7 +46,7 @@ class Cells:
         quotes: int64[n], in the constant texts of each line, and in its lists as far as they were looked at.
     """
 
-    data: Bytes
+    scan: Scan
     lanes: dict[Path, int]
     starts: Int64s
     ends: Int64s
@@ -53,6 +54,11 @@ class Cells:
     held: list[int]
     fits: Bools
     quotes: Int64s
+
+    @property
+    def data(self) -> Bytes:
+        """Return the bytes that `starts` are places in."""
+        return self.scan.data
 
     @property
     def rows(self) -> int:
@@ -63,6 +69,14 @@ class Cells:
         """Clear `fits` of those of `rows` (None = all) that are marked in `which`."""
         if which.any():
             self.fits[which if rows is None else rows[which]] = False
+
+    def escaped(self, rows: Int64s | None, starts: Int64s, ends: Int64s) -> Bools | None:
+        """Return which of the spans hold an escape and refuse their lines; None = no span does."""
+        if not len(self.scan.escapes):
+            return None
+        found = holding(self.scan.escapes, starts, ends)
+        self.refuse(rows, found)
+        return found if found.any() else None
 
     def rows_of(self, lane: int, kinds: int) -> Int64s | None:
         """Return which cells of a lane are of one of the kinds; None = all."""
@@ -110,7 +124,7 @@ def cells_of(scan: Scan, placed: Sequence[Placed], columns: Collection[str]) -> 
         fits[bad.any(axis=0)] = False
         kinds[bad] = ABSENT
     held = np.bitwise_or.reduce(kinds, axis=1).tolist()
-    return Cells(scan.data, lanes, starts, ends, kinds, held, fits, quotes)
+    return Cells(scan, lanes, starts, ends, kinds, held, fits, quotes)
 
 
 def _fill(scan: Scan, group: Placed, lanes: dict[Path, int], starts: Int64s, ends: Int64s, kinds: Bytes) -> None:

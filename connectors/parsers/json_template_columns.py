@@ -60,6 +60,10 @@ class Columns:
         """Strings as they are; lists and objects too, where their text is wanted."""
         kinds = STRING | LIST | OBJECT if self._nested_as_text and pa.types.is_string(kind) else STRING
         self.allow(lane, kinds)
+        if self.cells.held[lane] & OBJECT:
+            # The reference writes characters as they are, wherever it can.
+            rows = self.cells.rows_of(lane, OBJECT)
+            self.cells.escaped(rows, *self.cells.spans(lane, rows))
         return Pieces(kind, self.cells, lane, kinds)
 
     def bools(self, lane: int, kind: pa.DataType) -> Column:
@@ -106,7 +110,11 @@ class Columns:
         if self.cells.held[lane] & STRING:
             rows = self.cells.rows_of(lane, STRING)
             starts, ends = self.cells.spans(lane, rows)
-            self._put(us, rows, *times_of_texts(texts(self.cells.data, starts + 1, ends - 1, pa.string())))
+            if (escaped := self.cells.escaped(rows, starts, ends)) is not None:
+                rows = np.flatnonzero(~escaped) if rows is None else rows[~escaped]
+                starts, ends = self.cells.spans(lane, rows)
+            if len(starts):
+                self._put(us, rows, *times_of_texts(texts(self.cells.data, starts + 1, ends - 1, pa.string())))
         valid = self.cells.kinds[lane] & (NUMBER | STRING) != 0 if self.cells.held[lane] & ~(NUMBER | STRING) else None
         return Fixed(kind, us, valid)
 

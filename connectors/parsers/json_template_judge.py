@@ -34,14 +34,13 @@ class NumberCells:
     found: Numbers
 
 
-def judge(cells: Cells, text: pa.StringArray, quotes: int, read: Collection[str]) -> dict[int, NumberCells]:
+def judge(cells: Cells, read: Collection[str], *, most: int | None) -> dict[int, NumberCells]:
     """Clear `fits` of the lines that are not proven to be JSON; return lane → its numbers.
 
     Args:
         cells: of all lines.
-        text: the lines.
-        quotes: how many they hold.
         read: names of members whose lists are read into columns, so that it does not matter how they are written.
+        most: so many distinct lists of other members are looked at; None = all, as no other way is faster.
     """
     strings = cells.kinds == STRING
     _strings(cells, strings)
@@ -50,15 +49,16 @@ def judge(cells: Cells, text: pa.StringArray, quotes: int, read: Collection[str]
         if held & (NULL | TRUE | FALSE):
             _words(cells, lane)
         if held & LIST:
-            _lists(cells, lane, path, path[0] in read)
-    _quotes(cells, strings, text, quotes)
+            free = path[0] in read
+            _lists(cells, lane, path, free, MOST_DISTINCT if free else most)
+    _quotes(cells, strings)
     return _numbers(cells)
 
 
 def _strings(cells: Cells, strings: Bools) -> None:
     """Look at the last byte of each string; it is not the first."""
     last = cells.ends - 1
-    wrong = cells.data[last] != QUOTE
+    wrong = cells.scan.plain[last] != QUOTE
     wrong |= last == cells.starts
     wrong &= strings
     if wrong.any():
@@ -90,14 +90,14 @@ def _numbers(cells: Cells) -> dict[int, NumberCells]:
     return {lane: NumberCells(some, each) for lane, some, each in zip(lanes, rows, found, strict=True)}
 
 
-def _lists(cells: Cells, lane: int, path: Path, free: bool) -> None:
+def _lists(cells: Cells, lane: int, path: Path, free: bool, most: int | None) -> None:
     """Read lists, and count their quotes.
 
     Unless they are free, they must be written as the reference would write them: a column may keep their text.
     """
     rows = np.flatnonzero(cells.kinds[lane] == LIST)
     found = texts(cells.data, *cells.spans(lane, rows), pa.string()).dictionary_encode()
-    if len(found.dictionary) > MOST_DISTINCT:
+    if most is not None and len(found.dictionary) > most:
         cells.fits[rows] = False
         return
     distinct = found.dictionary.to_pylist()
@@ -107,7 +107,12 @@ def _lists(cells: Cells, lane: int, path: Path, free: bool) -> None:
 
 
 def _is_json(text: str, path: Path, free: bool) -> bool:
-    """Return whether a text is JSON where it stands, as deep as it does, and if not free as the reference writes it."""
+    """Return whether a text is JSON where it stands, as deep as it does, and if not free as the reference writes it.
+
+    Not with an escape: its quotes could not be counted.
+    """
+    if "\\" in text:
+        return False
     try:
         value: Any = read_object(b'{"":' * len(path) + text.encode() + b"}" * len(path))
     except Reject:
@@ -117,20 +122,24 @@ def _is_json(text: str, path: Path, free: bool) -> bool:
     return free or text_of(value) == text
 
 
-def _quotes(cells: Cells, strings: Bools, text: pa.StringArray, quotes: int) -> None:
+def _quotes(cells: Cells, strings: Bools) -> None:
     """Refuse the lines that hold more quotes than those known of.
 
     Quotes that are known are in places of their own, so that no line can hold fewer: if the sums are equal, all are.
     """
+    quotes = cells.scan.quotes
     if cells.fits.all() and int(cells.quotes.sum()) + 2 * int(np.count_nonzero(strings)) == quotes:
         return
-    rows, others = np.flatnonzero(cells.fits), np.flatnonzero(~cells.fits)
-    known = cells.quotes[rows] + 2 * np.count_nonzero(strings, axis=0)[rows]
-    data, bounds = bytes_of(text.take(pa.array(others)))
-    if int(known.sum()) + int(np.count_nonzero(data[bounds[0] : bounds[-1]] == QUOTE)) == quotes or not len(rows):
+    known = cells.quotes + 2 * np.count_nonzero(strings, axis=0)
+    others = _lines(cells, np.flatnonzero(~cells.fits))
+    if int(known[cells.fits].sum()) + int(np.count_nonzero(bytes_of(others)[0] == QUOTE)) == quotes:
         return
-    data, bounds = bytes_of(text.take(pa.array(rows)))
-    held = np.add.reduceat(
-        (data[bounds[0] : bounds[-1]] == QUOTE).view(np.uint8), bounds[:-1] - bounds[0], dtype=np.int64
-    )
-    cells.refuse(rows, held != known)
+    places = np.flatnonzero(cells.scan.plain == QUOTE)
+    held = np.searchsorted(places, cells.scan.ends) - np.searchsorted(places, cells.scan.starts)
+    cells.refuse(None, held != known)
+
+
+def _lines(cells: Cells, rows: Int64s) -> pa.BinaryArray:
+    """Return some lines, with their escapes filled in."""
+    scan = cells.scan
+    return texts(scan.plain, scan.starts[rows], scan.ends[rows], pa.binary())

@@ -21,7 +21,7 @@ from ingest.connectors.parsers.json_template_scan import Scan
 LEAST = 256
 """Fewer lines are read as fast without templates."""
 
-FEW = 64
+FEW = 16
 """Fewer lines of one shape are not worth the calls that they cost."""
 
 _SPACE = 0x20

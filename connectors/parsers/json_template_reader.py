@@ -15,7 +15,7 @@ from ingest.connectors.parsers.json_template import Member, Template
 from ingest.connectors.parsers.json_template_arrays import Column, Nulls, arrays_of
 from ingest.connectors.parsers.json_template_cells import NULL, Cells, cells_of
 from ingest.connectors.parsers.json_template_columns import Columns, way
-from ingest.connectors.parsers.json_template_judge import judge
+from ingest.connectors.parsers.json_template_judge import MOST_DISTINCT, judge
 from ingest.connectors.parsers.json_template_match import Placed, Shapes
 from ingest.connectors.parsers.json_template_rest import rest_of
 from ingest.connectors.parsers.json_template_scan import scan
@@ -61,7 +61,7 @@ class TemplateReader:
         if not placed:
             return []
         cells = cells_of(seen, placed, self._kinds)
-        numbers = judge(cells, lines, seen.quotes, self._read)
+        numbers = judge(cells, self._read, most=MOST_DISTINCT if self._rules.lenient else None)
         columns = Columns(cells, numbers, nested_as_text=self._rules.inferred)
         made = self._made(cells, columns, placed)
         left[cells.fits] = False

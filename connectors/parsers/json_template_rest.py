@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_template import Member
-from ingest.connectors.parsers.json_template_arrays import Coded
+from ingest.connectors.parsers.json_template_arrays import Coded, Column, Nulls
 from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of, texts
 from ingest.connectors.parsers.json_template_cells import NULL, Cells
 from ingest.connectors.parsers.json_template_match import Placed
@@ -20,8 +20,10 @@ from ingest.connectors.parsers.json_template_match import Placed
 _END = b"}"
 
 
-def rest_of(cells: Cells, placed: Sequence[Placed], taken: Collection[str], kind: pa.DataType) -> Coded:
+def rest_of(cells: Cells, placed: Sequence[Placed], taken: Collection[str], kind: pa.DataType) -> Column:
     """Return the members of each line that are not `taken`; the text of each must be canonical."""
+    if all(member.name in taken for group in placed for member in group.template.members):
+        return Nulls(kind, cells.rows)
     codes = np.full(cells.rows, -1)
     parts = [pa.array([], kind)]
     size = 0
@@ -33,6 +35,7 @@ def rest_of(cells: Cells, placed: Sequence[Placed], taken: Collection[str], kind
         for member, here in zip(members, present, strict=True):
             if not member.nested:
                 np.not_equal(cells.kinds[cells.lanes[member.name,]][group.rows], NULL, out=here)
+            cells.escaped(group.rows, *group.span(member))
         some = present.any(axis=0)
         if some.any():
             codes[group.rows[some]] = np.arange(size, size + np.count_nonzero(some))

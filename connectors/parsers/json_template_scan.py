@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import BACKSLASH, COLON, QUOTE, Bytes, bytes_of
+from ingest.connectors.parsers.json_template_bytes import COLON, QUOTE, Bytes, bytes_of
+from ingest.connectors.parsers.json_template_escapes import escapes_in, without_escapes, wrong_escapes
 
 _SPACE = 0x20
 _FIRST_BIT = np.array([(byte & -byte).bit_length() - 1 for byte in range(1, 256)], np.int64)
@@ -22,9 +23,11 @@ class Scan:
 
     Attributes:
         data: the bytes of the lines, one after the other.
+        plain: the same, with all escapes filled in: a quote is the end of a string here.
+        escapes: int64[e], where escapes begin, ascending.
         starts: int64[n], where each line starts.
         ends: int64[n], where it ends, exclusive; the next line starts there.
-        odd: bool[n], lines with a backslash or a control character, or None where there is no such line.
+        odd: bool[n], lines with a wrong escape or a control character, or None where there is no such line.
         quotes: how many quotes all lines hold.
         marks: int64[m], ascending.
         first: int64[n], index of each line's first mark.
@@ -32,6 +35,8 @@ class Scan:
     """
 
     data: Bytes
+    plain: Bytes
+    escapes: Int64s
     starts: Int64s
     ends: Int64s
     odd: Bools | None
@@ -71,16 +76,17 @@ def scan(text: pa.StringArray) -> Scan:
     """Look at all bytes of at least one line; each begins with { and ends with }."""
     content, places = bytes_of(text)
     data, bounds = content[places[0] : places[-1]], places - places[0]
-    # Two arrays as long as the data serve all the looks at it: making new ones costs as much as looking.
-    quoted = data == QUOTE
-    quotes = int(np.count_nonzero(quoted))
-    found = data == COLON
+    escapes = escapes_in(data)
+    odd = _odd(data, bounds, escapes)
+    plain = without_escapes(data, escapes) if len(escapes) else data
+    quoted = plain == QUOTE
+    found = plain == COLON
     found[1:] &= quoted[:-1]
     marks = _places(found)
     marks -= 1
     first = np.searchsorted(marks, bounds)
-    odd = _odd(data, bounds, quoted)
-    return Scan(data, bounds[:-1], bounds[1:], odd, quotes, marks, first[:-1], np.diff(first))
+    quotes = int(np.count_nonzero(quoted))
+    return Scan(data, plain, escapes, bounds[:-1], bounds[1:], odd, quotes, marks, first[:-1], np.diff(first))
 
 
 def _places(found: Bools) -> Int64s:
@@ -98,15 +104,15 @@ def _places(found: Bools) -> Int64s:
     return filled
 
 
-def _odd(data: Bytes, bounds: Int64s, strange: Bools) -> Bools | None:
-    """Return which lines hold a backslash or a control character; `strange` is overwritten."""
-    np.equal(data, BACKSLASH, out=strange)
+def _odd(data: Bytes, bounds: Int64s, escapes: Int64s) -> Bools | None:
+    """Return which lines hold a wrong escape or a control character."""
+    places = wrong_escapes(data, escapes) if len(escapes) else escapes
     if int(data.min()) < _SPACE:
-        strange |= data < _SPACE
-    elif not strange.any():
+        places = np.concatenate([places, np.flatnonzero(data < _SPACE)])
+    if not len(places):
         return None
     odd = np.zeros(len(bounds) - 1, np.bool_)
-    odd[np.searchsorted(bounds, np.flatnonzero(strange), "right") - 1] = True
+    odd[np.searchsorted(bounds, places, "right") - 1] = True
     return odd
 
 

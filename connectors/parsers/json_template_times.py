@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.api import Bools, Int64s, instant_of_text, instants_of_numbers, instants_of_texts
+from ingest.connectors.parsers.json_template_bytes import bytes_of
 from ingest.connectors.parsers.json_template_numbers import Numbers
 from ingest.connectors.parsers.json_tighten import TIME, TIME_AS_DECIMAL, seconds_to_us
 
@@ -29,26 +30,44 @@ which digits were cut, or None.
 
 _NANO_DIGITS = 9
 _USUAL = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)$"
-_NANO = pa.timestamp("ns", tz="UTC")
+_WRITTEN = (TIME, pa.timestamp("us"), pa.timestamp("ns", tz="UTC"), pa.timestamp("ns"))
+"""With and without a zone; to the microsecond, or beyond it in the years that 64 bits of nanoseconds hold."""
 
 
 def times_of_texts(texts: pa.StringArray) -> Times:
     """Return what texts mean. Where they are written in several ways, some that mean a time may not stand."""
     every = np.ones(len(texts), np.bool_)
-    try:
-        return texts.cast(TIME).cast(pa.int64()).to_numpy(), every, None
-    except pa.ArrowInvalid:
-        pass
-    try:
-        us, rest = np.divmod(texts.cast(_NANO).cast(pa.int64()).to_numpy(), 1_000)
+    texts = _with_points(texts)
+    longest = texts.slice(int(np.diff(bytes_of(texts)[1]).argmax()), 1)
+    for kind in _WRITTEN:
+        try:
+            # A cast that fails goes through all texts and words an error for each: ask for one first.
+            longest.cast(kind)
+            found = texts.cast(kind).cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid:
+            continue
+        if kind.unit == "us":
+            return found, every, None
+        us, rest = np.divmod(found, 1_000)
         return us, every, rest != 0
-    except pa.ArrowInvalid:
-        pass
     try:
         instants = instants_of_texts(texts)
         return instants.times.cast(pa.int64()).to_numpy(), every, instants.cut
     except pa.ArrowInvalid:
         return _usual_times(texts)
+
+
+def _with_points(texts: pa.StringArray) -> pa.StringArray:
+    """Return the texts with points for commas: a time has either before its fraction alone, and no other way."""
+    data, bounds = bytes_of(texts)
+    commas = np.flatnonzero(data[bounds[0] : bounds[-1]] == ord(",")) + bounds[0]
+    if not len(commas):
+        return texts
+    data = data.copy()
+    data[commas] = ord(".")
+    return pa.Array.from_buffers(
+        texts.type, len(texts), [None, texts.buffers()[1], pa.py_buffer(data)], offset=texts.offset
+    )
 
 
 def _usual_times(texts: pa.StringArray) -> Times:

@@ -77,14 +77,20 @@ LISTS = st.one_of(
 OBJECTS = st.lists(st.tuples(st.sampled_from(["x", "y", "z"]), st.one_of(SCALARS, LISTS)), max_size=2).map(
     lambda members: "{" + ",".join(f'"{name}":{value}' for name, value in members) + "}"
 )
+PIECES = ["a", ":", ",", "x", r"\\", r"\"", r"\/", r"\n", r"\u00e9", r"\u20ac", r"\u0000", r"\u0041"]
+PIECES += [r"\ud800", r"\ud83d\ude00", r"\u12", r"\x"]
 FITTING = {
     "i": st.sampled_from(["0", "-7", "12", "9223372036854775807", "1000000000000000000"]),
     "s": st.sampled_from(["1", "-128", "127"]),
     "d": st.sampled_from(["1.5", "2", "-0", "0.125", "1e-05"]),
     "f": st.sampled_from(["0.1", "3", "1.00000005960464477540"]),
     "b": st.sampled_from(["true", "false"]),
-    "t": st.text(st.characters(exclude_characters='"\\', min_codepoint=32), max_size=4).map(lambda text: f'"{text}"'),
-    "y": st.sampled_from(['""', '"a"', '"é"']),
+    "t": st.one_of(
+        st.text(st.characters(exclude_characters='"\\', min_codepoint=32), max_size=4).map(lambda text: f'"{text}"'),
+        st.text(st.characters(codec="utf-8"), max_size=6).map(json.dumps),
+        st.lists(st.sampled_from(PIECES), max_size=4).map(lambda pieces: f'"{"".join(pieces)}"'),
+    ),
+    "y": st.sampled_from(['""', '"a"', '"é"', '"\\u00e9\\n"']),
     "at": st.one_of(
         quoted(["2026-11-23T01:02:03Z", "2026-11-23T01:02:03.25Z", "1969-12-31T23:59:59.123456789Z"]),
         st.sampled_from(["1700000000", "1700000000.25", "1700000000123"]),

@@ -96,10 +96,30 @@ def test_nested_text_is_canonical_only_without_spaces():
 
 # ── what templates read ──────────────────────────────────────────────────────
 
+ESCAPED = [
+    "/é",
+    r"a\nb",
+    r"\"",
+    r"\\",
+    r"\\\\",
+    r"\\\"\\",
+    r"\/\b\f\r\t",
+    r"\u0041\u00e9\u20AC\uFFFF\u0000",
+    r"\":\",\"level\":\"x",
+    "",
+    r"\u000a",
+]
 CONFORMING = {
     "one shape": ([LINE], SCHEMA),
     "a null in each column": ([LINE, '{"at":null,"level":null,"status":null,"ms":null,"ok":null,"path":null}'], SCHEMA),
     "spaces": (['{"level": "a", "status": 1}', '{"level": "", "status": 22}'], SCHEMA),
+    "escapes": ([LINE.replace("/é", text) for text in ESCAPED], SCHEMA),
+    "escapes in several columns": (
+        [r'{"level":"\\","path":"\n"}', r'{"level":"a","path":"\""}', r'{"level":null,"path":"\u00e9\u20ac\u0041"}'],
+        SCHEMA,
+    ),
+    "escapes in binary": (['{"y":"\\u00e9"}', '{"y":"\\u0000"}'], {"y": "binary"}),
+    "escapes in other types": (['{"d":"2026\\u002d11-23"}', '{"d":"2026-11-23"}'], {"d": "date32"}),
     "two shapes": ([LINE, '{"status":7,"level":"a"}', '{"level":"b","status":8}'], SCHEMA),
     "missing members": (['{"level":"a"}', '{"status":5}', LINE], SCHEMA),
     "any number": (['{"ms":-1.5}', '{"ms":1e-05}', '{"ms":2}', '{"ms":0.0}', '{"ms":1.5E+2}', '{"ms":-0}'], SCHEMA),
@@ -161,7 +181,19 @@ def test_digits_cut_from_times_are_counted_once_a_line():
 @pytest.mark.parametrize(
     "line",
     [
-        '{"level":"a\\nb","status":1}',
+        '{"level":"\\ud83d\\ude00","status":1}',
+        '{"level":"\\ud800","status":1}',
+        '{"level":"\\x41","status":1}',
+        '{"level":"\\u00g0","status":1}',
+        '{"level":"\\u12","status":1}',
+        '{"level":"a\\","status":1}',
+        '{"level":"a\\\\"b","status":1}',
+        '{"level":"a","status":\\u0031}',
+        '{"level":"a","status":1\\n}',
+        '{"level":"a","status":1}\\}',
+        '{"l\\u0065vel":"a","status":1}',
+        '{"more":{"k":"\\n"}}',
+        '{"more":["\\n"]}',
         '{"level":"a\tb","status":1}',
         '{"level":"a"b","status":1}',
         '{"level":","status":1}',
