@@ -16,7 +16,8 @@ record, some twenty times slower.
     ConsumerCoordinator._send_heartbeat_request   hearing that another process took our name
       generation_if_stable, request_rejoin        joining again after a restart, see `KafkaBlockConsumer.settled`
       need_rejoin, _join_task                     not forgetting a join that is under way
-    KafkaConnectionManager, NetworkSelector       metadata on demand, the last sign of life, one large read a wake-up
+    KafkaConnectionManager, NetworkSelector       metadata on demand, the last sign of life, one large read a wake-up,
+                                                  no turning without a pause
     KafkaNetSocket, KafkaSSLTransport             closing the sockets of failed connects
 """
 
@@ -33,6 +34,7 @@ from kafka import errors as kafka_errors
 
 PINNED = "3.0.12"
 _READ_SIZE = 1 << 20
+_BUSY_MS = 50.0
 REFUSED_IDENTITY = (
     kafka_errors.SaslAuthenticationFailedError,
     kafka_errors.UnsupportedSaslMechanismError,
@@ -62,7 +64,7 @@ def _find_fault() -> str:
         (Fetcher, ["PartitionRecords", "_parse_fetched_data"]),
         (Fetcher.PartitionRecords, ["_unpack_records", "_maybe_skip_record", "_consume_aborted_transactions_up_to"]),
         (ConsumerCoordinator, ["_send_heartbeat_request", "generation_if_stable", "request_rejoin", "need_rejoin"]),
-        (KafkaConnectionManager, ["_build_transport", "_connect", "wait_for", "run"]),
+        (KafkaConnectionManager, ["_build_transport", "_connect", "connection_delay", "wait_for", "run"]),
     ]
     lacking = [f"{owner.__name__}.{name}" for owner, names in parts for name in names if not hasattr(owner, name)]
     return f"kafka-python {kafka.__version__} lacks {', '.join(lacking)}" if lacking else ""
@@ -134,6 +136,7 @@ class ClientFactory:
         if COLUMNAR:
             _read_in_large_pieces(self.client._manager)
             _give_up_when_refused(self.client._manager)
+            _pause_while_busy(self.client)
         return self.client
 
     def discard(self) -> None:
@@ -197,6 +200,16 @@ def _give_up_when_refused(manager: Any) -> None:
             manager._auth_failures[node.node_id] = ready.exception
 
     manager._connect = connect_and_note
+
+
+def _pause_while_busy(client: Any) -> None:
+    """Have the Sender sleep while a broker's connection takes no more requests, instead of turning without a pause.
+
+    It asks for a delay in milliseconds and is told seconds, and of a connection with as many requests in flight as it
+    may have it is told 0. An answer wakes it up in any case.
+    """
+    delay = client._manager.connection_delay
+    client.connection_delay = lambda node: max(1000 * delay(node), _BUSY_MS)
 
 
 def _receive(transport: Any) -> tuple[bytes, Exception | None]:

@@ -26,7 +26,8 @@ from ingest.ship.partitions import Topic
 from ingest.ship.ports import Connections, Health, Log
 from ingest.ship.status import ShippedStream, shipped
 
-_SHARE: Final = 8 << 20  # bytes that one source may hand out before the others have their turn
+_SHARE: Final = 1 << 20  # bytes that one source may hand out at least before the others have their turn
+_WAITING: Final = 4  # one part in so many of the bytes in flight may wait for company
 _NAP: Final = 0.2  # seconds until the stop flag is looked at again
 _SILENT: Final = 15.0  # seconds without a word from any broker after which Kafka counts as gone
 _SURVEY: Final = 2.0  # seconds
@@ -85,7 +86,7 @@ class Session:
             for name in {source.options.topic for source in self._sources}
         }
         self._around = around
-        self._gathering = Gathering()
+        self._gathering = Gathering(around.max_inflight // _WAITING)
         self._outcomes: queue.SimpleQueue[tuple[Batch, IngestError | None]] = queue.SimpleQueue()
         self._awake = threading.Event()
         self._inflight = 0
@@ -157,10 +158,11 @@ class Session:
 
     def _read(self) -> None:
         """Ask the sources for more, as long as the bound on bytes in flight allows."""
+        share = max(_SHARE, self._around.max_inflight // (2 * len(self._sources)))
         for index, source in enumerate(self._sources):
             room = self._around.max_inflight - self._inflight
             if room > 0 and self._around.clock.monotonic() >= self._due[index]:
-                for block in source.poll(min(room, _SHARE)):
+                for block in source.poll(min(room, share)):
                     self._accept(block, source.options)
                 self._due[index] = self._around.clock.monotonic() + source.next_poll()
         self._around.metrics.ship_inflight_bytes.set(self._inflight)

@@ -210,7 +210,7 @@ def parcels(*blocks):
 
 
 def test_small_blocks_of_several_streams_leave_together_after_the_linger():
-    gathering = Gathering(limit=10_000)
+    gathering = Gathering(most=10_000)
     for now, parcel in enumerate(parcels(block(1, 0, 5), block(2, 0, 5), block(1, 5, 9))):
         assert gathering.add(parcel, 100.0 + now / 10) is None
 
@@ -223,7 +223,7 @@ def test_small_blocks_of_several_streams_leave_together_after_the_linger():
 
 
 def test_a_full_batch_leaves_at_once_behind_what_came_before_it():
-    gathering = Gathering(limit=1000)
+    gathering = Gathering(most=10_000, limit=1000)
     small, large = parcels(block(1, 0, 5), block(1, 5, 2000))
 
     assert gathering.add(small, 0.0) is None
@@ -231,3 +231,20 @@ def test_a_full_batch_leaves_at_once_behind_what_came_before_it():
 
     assert batch.parcels == [small, large]
     assert gathering.take_due(float("inf")) == []
+
+
+def test_what_waits_for_company_in_many_partitions_is_bounded_and_the_largest_leaves_first():
+    sizes = [300, 900, 500]
+    blocks = [block(generation, 0, size) for generation, size in enumerate(sizes, 1)]
+    ledger = Ledger({})
+    for one in blocks:
+        ledger.accept(one, OPTIONS, Topic(len(sizes)))
+    waiting = ledger.release()
+    assert len({parcel.partition for parcel in waiting}) == len(sizes)
+    gathering = Gathering(most=sum(one.nbytes for one in blocks) - 1)
+
+    left = [gathering.add(parcel, 0.0) for parcel in waiting]
+
+    assert [batch and batch.parcels for batch in left] == [None, None, [waiting[1]]]
+    assert gathering.add(parcels(block(9, 0, 10))[0], 0.0) is None
+    assert sum(len(batch.parcels) for batch in gathering.take_due(float("inf"))) == len(sizes)
