@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka.record.memory_records import MemoryRecords
 
@@ -10,7 +10,8 @@ from ingest.broker import wire
 from tests.builders import batches
 
 offsets = st.integers(0, 1 << 40)
-quick = settings(deadline=None, max_examples=80)
+# Batches of many records are large by design.
+quick = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.data_too_large])
 
 
 @quick
