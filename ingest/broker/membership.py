@@ -49,13 +49,14 @@ class FetchOptions:
     Attributes:
         total_bytes: of one fetch from one broker; the first batch comes whole however large it is.
         partition_bytes: of one partition in it.
-        wait: seconds for which a broker holds an answer back while it has nothing.
+        wait: seconds for which a broker holds an answer back while it has nothing. Questions on the same connection,
+            such as for a topic's id before each commit, wait behind it.
         timeout: seconds after which a request without an answer is repeated on a new connection.
     """
 
     total_bytes: int = 16 << 20
     partition_bytes: int = 2 << 20
-    wait: float = 0.5
+    wait: float = 0.1
     timeout: float = 15.0
 
 

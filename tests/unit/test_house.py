@@ -45,7 +45,7 @@ CLOCK_READERS = {
     "ingest/clock.py": "the one door to time",
     "ingest/broker/consumer.py": "waits on kafka-python's thread, which has a clock of its own",
     "ingest/broker/producer.py": "waits on kafka-python's thread, which has a clock of its own",
-    "ingest/broker/seams.py": "compares with times that kafka-python took",
+    "ingest/broker/seams/network.py": "compares with times that kafka-python took",
     "ingest/cli/demo/broker.py": "waits for another process",
     "ingest/cli/demo/command.py": "dates its sample logs and tells the viewer how long a step took",
 }
