@@ -58,9 +58,11 @@ def files(
     from ingest.backfill.patience import Patience
     from ingest.cli.outcomes import print_outcomes, print_plan
     from ingest.cli.progress import FileProgress
+    from ingest.service.tuning import tune
     from ingest.wiring import backfill
     from ingest.wiring.surroundings import Surroundings
 
+    tune()
     around = Surroundings(load(config, state=state))
     around.begin_log()
     request = backfill.Request(source, paths, again, accept_quarantine)

@@ -63,9 +63,11 @@ def _run(
     listen: Listen,
 ) -> None:
     # Imported here, so that the small commands start quickly.
+    from ingest.service.tuning import tune
     from ingest.wiring.jobs import run_jobs
     from ingest.wiring.surroundings import Surroundings
 
+    tune()
     loaded = load(config, state=state, listen=listen)
     loaded.require(job)
     around = Surroundings(loaded)
