@@ -30,7 +30,7 @@ from ingest.sink.memory import MAX_WRITERS, Shares, to_set_aside
 from ingest.sink.open_range import OpenRange
 from ingest.sink.plan import TopicPlan
 from ingest.sink.rotation import Limits, Reason, due
-from ingest.sink.spool import local_files, remove
+from ingest.sink.spool import local_files, remove, settle
 
 
 class Outdated(IngestError):
@@ -273,6 +273,7 @@ class _Writing:
         first = self.opened.first_offset
         draft = replace(self.opened.seal(reason), content=self._content())
         try:
+            settle(local_files(draft))
             self._world.patience(lambda: self._committer.commit(draft))
         finally:
             remove(local_files(draft))

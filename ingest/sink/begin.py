@@ -11,9 +11,10 @@ import pyarrow as pa
 from ingest.clock import Clock
 from ingest.commit.committer import Committer, Tail
 from ingest.service.metrics import Metrics
+from ingest.sink.background import BackgroundFile, Encoder
 from ingest.sink.dedup import Ledger, StreamLedger
 from ingest.sink.encode import ParquetFile
-from ingest.sink.open_files import Kind, OpenFiles
+from ingest.sink.open_files import Kind, OpenFiles, Writer
 from ingest.sink.open_range import OpenRange
 from ingest.sink.plan import TopicPlan
 from ingest.sink.spill import Spill
@@ -33,6 +34,7 @@ def open_range(
     may_write: Callable[[], bool],
     clock: Clock,
     metrics: Metrics,
+    encoder: Encoder | None = None,
     topic_id: str | None = None,
 ) -> OpenRange:
     """Return an empty range that begins at `tail`.
@@ -47,14 +49,15 @@ def open_range(
         may_write: see `OpenFiles`.
         clock: time.
         metrics: counts.
+        encoder: encodes row groups on other threads; None = they are encoded where rows are added.
         topic_id: of the topic that is read, where the chain does not know it.
     """
     key = tail.key
     expected = "kafka_offset" if plan.kafka else "source_position"
     column: str = getattr(plan.columns, expected)
 
-    def start(kind: Kind, schema: pa.Schema) -> ParquetFile:
-        return ParquetFile(
+    def start(kind: Kind, schema: pa.Schema) -> Writer:
+        file = ParquetFile(
             spool / f"{uuid.uuid4().hex}.parquet",
             schema,
             compression=plan.parquet.compression,
@@ -63,6 +66,7 @@ def open_range(
             partition=key.partition,
             offset_column=column if kind == "data" and column != expected else None,
         )
+        return file if encoder is None else BackgroundFile(file, encoder)
 
     def find(generation: int) -> StreamLedger | None:
         record = finder.find_stream(generation)

@@ -16,6 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ingest.sink.write_back import begin_write_back
+
+_WRITE_BACK = 1 << 20
+"""The disk begins to take a file in pieces of so many bytes."""
 _SAMPLE = 10_000
 _REPEATED = 0.2
 """A column gets a dictionary if at most this part of its values are distinct: otherwise it only costs time."""
@@ -96,9 +100,9 @@ class ParquetFile:
     def close(
         self, first_offset: int, last_offset: int, min_time: int | None = None, max_time: int | None = None
     ) -> EncodedFile:
-        """Write the footer, make the file durable, and say what it is. On any error the file is gone.
+        """Write the footer, and say what the file is. On any error it is gone.
 
-        The directory is not synced: the name is durable only once its directory is.
+        Nothing is durable yet, and the disk may still fail to take what the system holds for it: see `spool.settle`.
 
         Args:
             first_offset: of its first row.
@@ -200,6 +204,7 @@ class _CheckedFile(io.RawIOBase):
         self._path = path
         self._file = path.open("xb", buffering=0)
         self._discarded = False
+        self._begun = 0
         self.size = 0
         self.crc = 0
 
@@ -219,15 +224,17 @@ class _CheckedFile(io.RawIOBase):
         while rest:
             rest = rest[self._file.write(rest) :]
         self.size += length
+        if self.size - self._begun >= _WRITE_BACK:
+            begin_write_back(self._file.fileno(), self._begun, self.size - self._begun)
+            self._begun = self.size
         return length
 
     def finish(self) -> None:
-        """Make it durable and close it; raises OSError when the disk holds less than was written."""
-        os.fsync(self._file.fileno())
+        """Close it; raises OSError when the file holds less than was written."""
         held = os.fstat(self._file.fileno()).st_size
         self._file.close()
         if held != self.size:
-            raise OSError(f"{self._path}: {self.size} bytes were written, the disk holds {held}")
+            raise OSError(f"{self._path}: {self.size} bytes were written, the file holds {held}")
         super().close()
 
     def discard(self) -> None:

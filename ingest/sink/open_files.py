@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
 from ingest.blocks import Int64s
+from ingest.sink.background import BackgroundFile
 from ingest.sink.encode import EncodedFile, ParquetFile
 from ingest.sink.spill import Extent, Spill
 from ingest.sink.spool import remove, spooling
 
 Kind = Literal["data", "quarantine"]
+Writer: TypeAlias = ParquetFile | BackgroundFile
 
 COLUMN_COST = 400
 """Bytes of memory that a column of a batch costs besides its values: small batches are mostly that."""
@@ -54,7 +56,7 @@ class OpenFile:
     waiting: int = 0
     extents: list[Extent] = field(default_factory=list)
     aside: int = 0
-    writer: ParquetFile | None = None
+    writer: Writer | None = None
     min_time: int | None = None
     max_time: int | None = None
 
@@ -87,7 +89,7 @@ class OpenFiles:
 
     def __init__(
         self,
-        start: Callable[[Kind, pa.Schema], ParquetFile],
+        start: Callable[[Kind, pa.Schema], Writer],
         spill: Spill,
         row_group: int,
         may_write: Callable[[], bool],

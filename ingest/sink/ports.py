@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from ingest.clock import Clock
 from ingest.commit.committer import CommitDraft, Tail
 from ingest.errors import DataLoss, Fenced, IngestError
 from ingest.sink.open_range import OpenRange
 from ingest.sink.stops import Stop
+from ingest.sink.threads import Pool
 
 if TYPE_CHECKING:
     from ingest.sink.assignment import Assignment
-
-T = TypeVar("T")
 
 
 class Cursor(Protocol):
@@ -89,13 +87,6 @@ class Events(Protocol):
 
     def released(self, assignment: Assignment) -> None:
         """The partition is another worker's business now."""
-
-
-class Pool(Protocol):
-    """Threads for what may wait long."""
-
-    def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Begin; the result or the error is in the future."""
 
 
 @dataclass(frozen=True, slots=True)

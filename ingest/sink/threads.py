@@ -6,9 +6,16 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Pool(Protocol):
+    """Threads that take work."""
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Begin; the result or the error is in the future."""
 
 
 class Threads:

@@ -12,8 +12,8 @@ from ingest.service.health import Health
 from ingest.service.log import logger
 from ingest.service.metrics import Metrics
 from ingest.sink.assignment import Assignment, Phase
-from ingest.sink.ports import Pool
 from ingest.sink.stops import StoppedPartition, write_stops
+from ingest.sink.threads import Pool
 
 EVERY = 5.0
 """Seconds between looks: two fit into the 20 s for which a report on readiness holds, with room."""

@@ -20,12 +20,14 @@ from ingest.commit.committer import ChainKey, Committer, Tail
 from ingest.errors import Unavailable
 from ingest.service.schedule import Ticks
 from ingest.sink.assignment import Assignment
+from ingest.sink.background import Encoder
 from ingest.sink.begin import open_range
 from ingest.sink.chain import PartitionChain
 from ingest.sink.memory import MAX_WRITERS, Shares
 from ingest.sink.open_range import OpenRange
 from ingest.sink.plan import TopicPlan
-from ingest.sink.ports import Events, Pool, Ports
+from ingest.sink.ports import Events, Ports
+from ingest.sink.threads import Pool
 from ingest.wiring.logs import Logs
 from ingest.wiring.plan import topic_plan
 from ingest.wiring.surroundings import Surroundings, connection
@@ -40,6 +42,7 @@ class Partitions:
         consumer: of the group.
         ticks: gets the cron schedule of each topic that is met.
         pool: threads for what may wait.
+        encoder: writes Parquet beside the loop.
         events: see `ports.Events`.
         name: of this worker.
         spool: local directory for what is not committed.
@@ -54,6 +57,7 @@ class Partitions:
         consumer: KafkaBlockConsumer,
         ticks: Ticks,
         pool: Pool,
+        encoder: Encoder,
         events: Events,
         *,
         name: str,
@@ -67,6 +71,7 @@ class Partitions:
         self._logs = Logs(consumer, around.clock.monotonic)
         self._ticks = ticks
         self._ports = Ports(consumer, pool, around.clock, events, random.random)
+        self._encoder = encoder
         self._name = name
         self._spool = spool
         self._writers = writers
@@ -151,6 +156,7 @@ class Partitions:
             may_write=lambda: self._writers() < MAX_WRITERS,
             clock=self._around.clock,
             metrics=self._around.metrics,
+            encoder=self._encoder,
             topic_id=topic_id,
         )
 
