@@ -138,6 +138,7 @@ class RecordBlock:
         next_offset: first offset after everything this block accounts for, control and aborted records included.
         leader_epoch: of the last batch, -1 = unknown.
         nbytes: bytes fetched for it.
+        begin: first offset that this block accounts for: the block before ended there, or reading began there.
     """
 
     topic: str
@@ -152,6 +153,7 @@ class RecordBlock:
     next_offset: int
     leader_epoch: int = -1
     nbytes: int = 0
+    begin: int = 0
 
     @property
     def rows(self) -> int:
@@ -175,6 +177,7 @@ class RecordBlock:
             self.next_offset,
             self.leader_epoch,
             self.nbytes,
+            self.begin,
         )
 
 

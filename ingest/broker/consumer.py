@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -19,7 +20,7 @@ from ingest.broker.membership import EVERYTHING, FetchOptions, GroupOptions, joi
 from ingest.broker.problems import PartitionProblem, problem_of
 from ingest.broker.rebalance import Desk, Listener, Pair
 from ingest.broker.security import Connection
-from ingest.errors import IngestError
+from ingest.errors import IngestError, Unavailable
 
 _STALE_CONTACT = 5.0
 _PAUSE = 0.1
@@ -104,25 +105,40 @@ class KafkaBlockConsumer:
                 self._consumer.subscribe(topics=list(topics), listener=listener)
             else:
                 self._consumer.subscribe(pattern=pattern, listener=listener)
+        # A leader that does not know the topics yet would share out nothing, and the group would join once more. Where
+        # nobody answers, that is what happens.
+        with contextlib.suppress(Unavailable):
+            self._refreshed(f"asking {self._connection} for the topics")
 
-    def poll(self, timeout: float) -> tuple[list[RecordBlock], list[PartitionProblem]]:
+    def poll(
+        self, timeout: float, meanwhile: Callable[[], None] | None = None
+    ) -> tuple[list[RecordBlock], list[PartitionProblem]]:
         """Return what came, waiting up to about `timeout` seconds for something; while Kafka is gone, nothing.
 
         Blocks are in order within a partition. One without rows says that only control or aborted records came. A
         problem is told once; what came before it is in the blocks.
 
+        Args:
+            timeout: seconds.
+            meanwhile: called once, on the thread that polls, while another one fetches and decodes; before any callback
+                of the group. It may not call a method of this object.
+
         Raises:
             ConsumerFenced: another process took this one's place.
             Refused: no permission for the group.
-            Exception: what a callback raised.
+            Exception: what a callback or `meanwhile` raised.
         """
         if not self._kept:
             milliseconds = int(timeout * 1000)
-            polled, failure = self._desk.run(lambda: self._consumer.poll(milliseconds, max_records=EVERYTHING))
+            polled, failure = self._desk.run(
+                lambda: self._consumer.poll(milliseconds, max_records=EVERYTHING), meanwhile
+            )
             self._kept = self._outcome(polled, timeout)
             self._join_again_after_return()
             if failure is not None:
                 raise failure
+        elif meanwhile is not None:
+            meanwhile()
         if self._fenced is not None:
             raise translate(self._fenced, f"reading from {self._connection}")
         found, self._kept = self._kept, {}
@@ -253,8 +269,8 @@ class KafkaBlockConsumer:
         self._desk.close()
         milliseconds = int(timeout * 1000)
         try:
-            closed, _ = self._desk.run(lambda: self._consumer.close(autocommit=False, timeout_ms=milliseconds))
-            with translated(f"closing the connection to {self._connection}"):
+            with seams.leaving(), translated(f"closing the connection to {self._connection}"):
+                closed, _ = self._desk.run(lambda: self._consumer.close(autocommit=False, timeout_ms=milliseconds))
                 closed.result()
         finally:
             self._desk.end()
@@ -315,8 +331,9 @@ class KafkaBlockConsumer:
             next_offset = seams.position(self._consumer, target)
             records = found.get(target, [])
             if next_offset is not None and (records or next_offset != self._told.get(pair)):
+                begin = self._told.get(pair, next_offset)
                 self._told[pair] = next_offset
-                blocks.append(reference.block_of(*pair, records, next_offset))
+                blocks.append(reference.block_of(*pair, records, begin, next_offset))
         return blocks
 
     def _problems(self) -> list[PartitionProblem]:

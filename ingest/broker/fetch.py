@@ -58,9 +58,11 @@ def read_fetched(
         wanted = committed(buffer, headers, aborted)
     except (CorruptBatch, OldFormat) as error:
         return Fetched([], fetch_offset, -1, error)
+    begin = fetch_offset
     try:
         for block in decode_batches(buffer, wanted, topic, partition, fetch_offset):
-            blocks.append(block)
+            blocks.append(replace(block, begin=begin))
+            begin = block.next_offset
     except CorruptBatch as error:
         if not blocks:
             return Fetched([], fetch_offset, -1, error)
@@ -69,7 +71,7 @@ def read_fetched(
         return Fetched([], fetch_offset, -1)
     next_offset = max(fetch_offset, headers[-1].next_offset)
     epoch = headers[-1].leader_epoch
-    last = blocks.pop() if blocks else empty_block(topic, partition, next_offset)
+    last = blocks.pop() if blocks else empty_block(topic, partition, fetch_offset, next_offset)
     blocks.append(replace(last, next_offset=next_offset, leader_epoch=epoch))
     return Fetched(blocks, next_offset, epoch)
 
@@ -96,13 +98,11 @@ def committed(
     return seen
 
 
-def empty_block(topic: str, partition: int, next_offset: int, leader_epoch: int = -1) -> RecordBlock:
-    """Return a block without rows, which says only how far reading has come."""
+def empty_block(topic: str, partition: int, begin: int, next_offset: int) -> RecordBlock:
+    """Return a block without rows, which says only that there is nothing to read from `begin` to `next_offset`."""
     none = np.empty(0, np.int64)
     values = pa.array([], pa.binary())
-    return RecordBlock(
-        topic, partition, none, none, values, None, Identity.none(0), {}, {}, next_offset, leader_epoch, 0
-    )
+    return RecordBlock(topic, partition, none, none, values, None, Identity.none(0), {}, {}, next_offset, begin=begin)
 
 
 def partition_records() -> type:

@@ -4,7 +4,7 @@ kafka-python runs a rebalance listener on its I/O thread, where blocking calls a
 Here the poll itself runs on a helper thread, and the thread that called `Desk.run` serves meanwhile what the listener
 asks for:
 
-    caller      run(poll) ──────────── serves: on_revoke ─────── serves: on_assign ──────────▶ poll's result
+    caller      run(poll) ─ meanwhile ─ serves: on_revoke ─────── serves: on_assign ─────────▶ poll's result
     helper            └─ consumer.poll ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─┘
     I/O thread                         └─ listener waits ┘ rejoins └─ listener waits ┘         (heartbeats go on)
 """
@@ -28,10 +28,10 @@ Pair: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Errand:
-    """A callback that somebody on the I/O thread waits for."""
+    """A callback; `done`: what somebody on the I/O thread waits for, or None."""
 
     work: Callable[[], None]
-    done: Any
+    done: Any = None
 
 
 class Desk:
@@ -45,13 +45,17 @@ class Desk:
         self._running: Future[Any] | None = None
         self._closing = False
 
-    def run(self, call: Callable[[], T]) -> tuple[Future[T], Exception | None]:
-        """Run `call` on the helper thread and errands here until it returns.
+    def run(
+        self, call: Callable[[], T], meanwhile: Callable[[], None] | None = None
+    ) -> tuple[Future[T], Exception | None]:
+        """Run `call` on the helper thread, and here first `meanwhile`, then errands until the call returns.
 
         Returns:
             the call's outcome, and what the first errand that failed raised: the call goes on to its end all the same.
         """
         self._settle()
+        if meanwhile is not None:
+            self._errands.put(_Errand(meanwhile))
         running: Future[T] = self._helper.submit(call)
         self._running = running
         running.add_done_callback(lambda _: self._errands.put(None))
@@ -92,7 +96,8 @@ class Desk:
             except Exception as error:  # noqa: BLE001 — raised by run, when kafka-python is back in a state that it knows
                 failure = failure or error
             finally:
-                self._release(errand.done)
+                if errand.done is not None:
+                    self._release(errand.done)
         return failure
 
 

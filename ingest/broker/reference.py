@@ -63,8 +63,8 @@ def line_headers(block: LineBlock, row: int, source: bytes | None) -> list[tuple
     return headers
 
 
-def block_of(topic: str, partition: int, records: Sequence[Any], next_offset: int) -> RecordBlock:
-    """Return ConsumerRecords of one partition as a block."""
+def block_of(topic: str, partition: int, records: Sequence[Any], begin: int, next_offset: int) -> RecordBlock:
+    """Return ConsumerRecords of one partition, all that there are in [begin, next_offset), as a block."""
     rows = len(records)
     identity = Identity.none(rows)
     sources: dict[int, bytes] = {}
@@ -91,6 +91,7 @@ def block_of(topic: str, partition: int, records: Sequence[Any], next_offset: in
         next_offset,
         records[-1].leader_epoch if records else -1,
         sum(max(0, record.serialized_value_size) for record in records),
+        begin,
     )
 
 

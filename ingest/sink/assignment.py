@@ -103,6 +103,11 @@ class Assignment:
         return self._draft is not None
 
     @property
+    def busy(self) -> bool:
+        """Return whether a task is under way."""
+        return self._task is not None
+
+    @property
     def reached_target(self) -> bool:
         """Return whether everything up to `target` was read."""
         return self.range is not None and self.target is not None and self.range.next_offset >= self.target
@@ -124,21 +129,6 @@ class Assignment:
         news, self._news = self._news, None
         return news
 
-    def describe(self) -> dict[str, Any]:
-        """Return what `ingest status` shows."""
-        figures = None if self.range is None else self.range.figures()
-        return {
-            "topic": self.topic,
-            "partition": self.partition,
-            "phase": "committing" if self.committing else str(self.phase),
-            "next_offset": self.committed_offset,
-            "read_offset": None if self.range is None else self.range.next_offset,
-            "open_rows": 0 if figures is None else figures.rows,
-            "open_bytes": 0 if figures is None else figures.bytes,
-            "stopped": None if self.stop is None else self.stop.message,
-            "waiting": self.waiting,
-        }
-
     # ── told by the worker ──────────────────────────────────────────────────────────────────
 
     def open(self) -> None:
@@ -150,9 +140,9 @@ class Assignment:
     def add(self, block: RecordBlock) -> None:
         """Take a block in; whatever goes wrong concerns this partition alone.
 
-        What comes after the reason to stop is left out: it will be read again.
+        What comes after the reason to stop, or after the end that `--once` reads to, is left out: it is read again.
         """
-        if self.phase is not Phase.OPEN or self.range is None or self._stopping is not None:
+        if self.range is None or not self._reads:
             return
         try:
             self.range.add(block)
@@ -357,11 +347,13 @@ class Assignment:
             act = self._ports.cursor.resume if wanted else self._ports.cursor.pause
             act([self.key])
 
+    @property
+    def _reads(self) -> bool:
+        return self.phase is Phase.OPEN and self._stopping is None and not (self._once and self.reached_target)
+
     def _wants_more(self) -> bool:
-        if self.phase is not Phase.OPEN or self._stopping is not None or (self._once and self.reached_target):
-            return False
         # Two ranges at most wait on the local disk.
-        return not self.committing or self._due(self._ports.clock.monotonic()) is None
+        return self._reads and (not self.committing or self._due(self._ports.clock.monotonic()) is None)
 
     # ── tasks ──────────────────────────────────────────────────────────────────
 

@@ -94,13 +94,18 @@ class OpenRange:
 
         Raises:
             Unavailable: columns could not be agreed on, an archive not read, the local disk is full, or the block
-                begins before the end of what was taken in.
+                does not begin at the end of what was taken in.
             StreamConflict: a repeat has other bytes.
         """
         if block.rows and int(block.offsets[0]) < self.next_offset:
             raise Unavailable(
                 f"{self._where}: a block begins at offset {int(block.offsets[0])}, and everything below "
                 f"{self.next_offset} was taken in already: reading anew from the newest commit"
+            )
+        if block.begin > self.next_offset:
+            raise Unavailable(
+                f"{self._where}: a block begins at offset {block.begin}, and only what is below {self.next_offset} was "
+                "taken in: reading anew from the newest commit"
             )
         self._latest = self._clock.monotonic()
         if self.empty:

@@ -1,4 +1,10 @@
-"""The sink's loop: poll, hand the blocks out, bound the memory, do what is due.
+"""The sink's loop: poll, take in, bound the memory, do what is due.
+
+What a poll brought is taken in while the next poll fetches and decodes, and row groups are encoded meanwhile:
+
+    poll's thread      poll 2 ───▶                    poll 3 ────▶
+    this thread        take in 1 ───▶ do what is due  take in 2 ──▶ do what is due
+    encoding threads      row groups ──────▶             row groups ─────▶
 
 It decides nothing itself: what becomes of a partition is decided in `assignment`, when a range is closed in `rotation`,
 what is set aside in `memory`. Nothing in it waits for a server but `poll` itself and the ends: what partitions have in
@@ -28,6 +34,9 @@ Key = tuple[str, int]
 
 POLL = 0.2
 """Seconds that a poll waits for records; everything that is due by time is looked at in between."""
+
+SOON = 0.02
+"""The same where something is in hand or under way: what comes of it is not to wait for records that may not come."""
 
 BUSY = 5.0
 """Seconds after which a turn over all partitions breaks off for a poll: a worker that never polls loses them all."""
@@ -74,8 +83,11 @@ class Consumer(Cursor, Protocol):
     ) -> None:
         """Join the group; the callbacks run inside `poll`, and what they raise comes out of it."""
 
-    def poll(self, timeout: float) -> tuple[list[RecordBlock], Sequence[Problem]]:
-        """Return blocks and problems of single partitions; what came before a problem is in the blocks."""
+    def poll(self, timeout: float, meanwhile: Callable[[], None]) -> tuple[list[RecordBlock], Sequence[Problem]]:
+        """Return blocks and problems of single partitions; what came before a problem is in the blocks.
+
+        `meanwhile` is called once, on this thread, before any callback; it may not call the consumer.
+        """
 
     def settled(self) -> bool:
         """Return whether the group has given this member what it is going to give, be it nothing."""
@@ -151,6 +163,8 @@ class SinkWorker:
         self._once = once
         self._revoke = revoke
         self._settled = False
+        self._blocks: list[RecordBlock] = []
+        self._problems: Sequence[Problem] = []
         self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flushes: list[Flush] = []
 
@@ -188,6 +202,7 @@ class SinkWorker:
             self.join()
             while not stop.is_set() and not (self._once and self._finished()):
                 self.turn()
+            self._take_in()
             self._settle_all(list(self.assignments.values()), Reason.DRAIN, DRAIN)
             self._look_at_flushes()
             self._tell_group(self.assignments.values())
@@ -221,23 +236,31 @@ class SinkWorker:
 
     def turn(self) -> None:
         """Poll once and do what is due; for `run`, and for tests that take turns with several workers."""
-        blocks, problems = self._consumer.poll(POLL)
-        blocks.reverse()
-        while blocks:
-            self._add(blocks.pop())  # one after the other is let go of
-        for problem in problems:
-            if (assignment := self.assignments.get((problem.topic, problem.partition))) is not None:
-                assignment.trouble(problem.error)
+        self._blocks, self._problems = self._consumer.poll(self._patience(), self._take_in)
         self._listen()
         self._turn_assignments()
         self._look_at_flushes()
         self._commit_group_offsets()
         self._watch.turn(self.assignments)
 
+    def _patience(self) -> float:
+        busy = self._once or self._blocks or any(assignment.busy for assignment in self.assignments.values())
+        return SOON if busy else POLL
+
+    def _take_in(self) -> None:
+        """Put into the ranges what the last poll brought; then tell what went wrong after it."""
+        blocks, problems, self._blocks, self._problems = self._blocks, self._problems, [], []
+        blocks.reverse()
+        while blocks:
+            self._add(blocks.pop())  # one after the other is let go of
+        for problem in problems:
+            if (assignment := self.assignments.get((problem.topic, problem.partition))) is not None:
+                assignment.trouble(problem.error)
+
     def _add(self, block: RecordBlock) -> None:
         assignment = self.assignments.get((block.topic, block.partition))
         if assignment is None:
-            return
+            return  # taken away meanwhile: others read it
         assignment.add(block)
         reading = [each for each in self.assignments.values() if each.range is not None]
         files = [each.range.files for each in reading if each.range is not None]

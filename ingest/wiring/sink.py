@@ -19,6 +19,8 @@ from ingest.errors import ConfigError, Retriable, Unavailable, UsageError
 from ingest.service.log import logger
 from ingest.service.ownership import private_directory
 from ingest.service.schedule import Ticks
+from ingest.sink.background import Encoder
+from ingest.sink.description import describe
 from ingest.sink.events import SinkEvents
 from ingest.sink.memory import Shares
 from ingest.sink.spool import emptied
@@ -29,6 +31,8 @@ from ingest.wiring.partitions import Partitions, require_root
 from ingest.wiring.surroundings import Surroundings, connection, filesystem, worker_name
 
 COMMIT_THREADS = 4
+ENCODERS = 2
+"""Threads that write Parquet."""
 WATCH_THREADS = 2
 RETRY = 2.0
 """Seconds between attempts to reach Kafka and the warehouse at the start."""
@@ -69,11 +73,21 @@ class SinkJob:
             unstarted.callback(consumer.close)
             if self._reach(stop, "destination", lambda: self._join(warehouse, consumer)) is None:
                 return
+            encoders = Threads("encode", ENCODERS)
+            stack.callback(encoders.close)
             pool = Threads("commit", COMMIT_THREADS)
             stack.callback(pool.close)
             watch_pool = Threads("watch", WATCH_THREADS)
             stack.callback(watch_pool.close)
-            self._work(stop, warehouse, consumer, pool, watch_pool, unstarted)
+            self._work(
+                stop,
+                warehouse,
+                consumer,
+                Encoder(encoders, 2 * ENCODERS),
+                pool,
+                watch_pool,
+                unstarted,
+            )
 
     def status(self) -> list[dict[str, Any]]:
         """Return one mapping for each topic partition in hand; from any thread.
@@ -85,7 +99,7 @@ class SinkJob:
         if worker is None:
             return []
         try:
-            return worker.ask(lambda: [each.describe() for _, each in sorted(worker.assignments.items())]).result(10)
+            return worker.ask(lambda: [describe(each) for _, each in sorted(worker.assignments.items())]).result(10)
         except TimeoutError:
             raise Unavailable("the sink's loop does not answer: it is busy, or hangs") from None
 
@@ -164,6 +178,7 @@ class SinkJob:
         stop: threading.Event,
         warehouse: Filesystem[Any],
         consumer: KafkaBlockConsumer,
+        encoder: Encoder,
         pool: Threads,
         watch_pool: Threads,
         unstarted: ExitStack,
@@ -177,6 +192,7 @@ class SinkJob:
             consumer,
             ticks,
             pool,
+            encoder,
             events,
             name=self._name,
             spool=self._directory / "spool",

@@ -56,7 +56,9 @@ def source_header(generation, partition=0, topic=TOPIC):
     ).encode()
 
 
-def block(offsets, values=None, *, next_offset=None, identity=None, sources=None, timestamps=None, partition=0):
+def block(
+    offsets, values=None, *, next_offset=None, identity=None, sources=None, timestamps=None, partition=0, begin=0
+):
     """identity: row → (generation, start, end); sources: row → header."""
     offsets = np.array(list(offsets), np.int64)
     rows = len(offsets)
@@ -68,7 +70,18 @@ def block(offsets, values=None, *, next_offset=None, identity=None, sources=None
     times = np.full(rows, 1_795_000_000_000, np.int64) if timestamps is None else np.array(timestamps, np.int64)
     end = int(offsets[-1]) + 1 if next_offset is None else next_offset
     return RecordBlock(
-        TOPIC, partition, offsets, times, pa.array(values, pa.binary()), None, columns, sources or {}, {}, end, 3
+        TOPIC,
+        partition,
+        offsets,
+        times,
+        pa.array(values, pa.binary()),
+        None,
+        columns,
+        sources or {},
+        {},
+        end,
+        3,
+        begin=begin,
     )
 
 

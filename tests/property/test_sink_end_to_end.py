@@ -33,6 +33,7 @@ from ingest.sink import encode, spill
 from ingest.sink.assignment import Assignment
 from ingest.sink.begin import open_range
 from ingest.sink.chain import PartitionChain
+from ingest.sink.description import describe
 from ingest.sink.loss import Bounds
 from ingest.sink.ports import Ports
 from ingest.sink.rotation import Limits
@@ -192,7 +193,8 @@ class GroupConsumer:
     def subscribe(self, topics, patterns, on_assign, on_revoke, on_lost):
         self.callbacks = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
 
-    def poll(self, timeout):
+    def poll(self, timeout, meanwhile):
+        meanwhile()
         self.world.clock.advance(timeout)
         while self.notices:
             what, keys = self.notices.pop(0)
@@ -596,7 +598,7 @@ class World:
             if step > 45 and self.quiet(last) and not other.pool.tasks:
                 break
         else:
-            raise AssertionError([each.describe() for each in last.worker.assignments.values()])
+            raise AssertionError([describe(each) for each in last.worker.assignments.values()])
         other.pool.finish()
         other.kill()
         assert list(last.spool.iterdir()) == [], "nothing in hand, nothing on the local disk"

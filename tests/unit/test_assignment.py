@@ -16,6 +16,7 @@ from ingest.errors import (
 )
 from ingest.sink.assignment import LOOK, Assignment, Phase
 from ingest.sink.dedup import StreamConflict
+from ingest.sink.description import describe
 from ingest.sink.patience import FIRST, LONGEST
 from ingest.sink.ports import Committed, Ports
 from ingest.sink.rotation import Limits, Reason
@@ -598,10 +599,10 @@ def test_local_files_that_can_not_be_deleted_are_told(bench, monkeypatch):
 
 
 def test_it_describes_itself(bench):
-    assert bench.assignment.describe()["phase"] == "opening"
+    assert describe(bench.assignment)["phase"] == "opening"
     bench.open()
     bench.add(5, 6)
-    assert bench.assignment.describe() == {
+    assert describe(bench.assignment) == {
         "topic": "t",
         "partition": 0,
         "phase": "open",
@@ -615,4 +616,4 @@ def test_it_describes_itself(bench):
     bench.chain.commits = [AWAY]
     bench.assignment.want(Reason.FLUSH)
     bench.turn()
-    assert (bench.assignment.describe()["phase"], bench.assignment.describe()["waiting"]) == ("committing", "away")
+    assert (describe(bench.assignment)["phase"], describe(bench.assignment)["waiting"]) == ("committing", "away")

@@ -45,6 +45,25 @@ def test_errands_run_on_the_calling_thread_while_the_call_runs_on_another(desk):
     assert threads["call"] is not threading.current_thread()
 
 
+def test_what_is_done_meanwhile_runs_first_on_the_calling_thread_and_its_error_comes_back(desk):
+    done = []
+    begun = threading.Event()
+
+    def meanwhile():
+        assert begun.wait(30)
+        done.append(threading.current_thread())
+        raise LookupError("meanwhile")
+
+    def call():
+        begun.set()
+        Loop.drive(desk.errand(lambda: done.append("errand")))
+
+    outcome, failure = desk.run(call, meanwhile)
+    assert outcome.result() is None
+    assert isinstance(failure, LookupError)
+    assert done == [threading.current_thread(), "errand"]
+
+
 def test_a_failing_errand_does_not_stop_the_call_and_comes_back_beside_its_outcome(desk):
     def fail():
         raise LookupError("first")

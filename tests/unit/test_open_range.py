@@ -295,6 +295,15 @@ def test_a_block_from_before_the_end_of_what_was_read_is_refused(bench):
     assert offsets(b.commit()[1]) == [0, 1, 2, 3]
 
 
+def test_a_block_that_leaves_records_out_is_refused(bench):
+    """A hole between two blocks would be lost rows. Offsets that the log itself lacks are no hole."""
+    b = bench()
+    b.range.add(block([0, 1, 2]))
+    b.range.add(block([5], begin=3))
+    with pytest.raises(Unavailable, match="begins at offset 8, and only what is below 6 was taken in"):
+        b.range.add(block([8], begin=8))
+
+
 def test_ages_begin_with_the_first_block_of_a_range(bench):
     b = bench()
     b.clock.advance(100)
