@@ -271,7 +271,7 @@ class _Writing:
         if self.opened.empty:
             return
         first = self.opened.first_offset
-        draft = replace(self.opened.seal(reason), content=self._content())
+        draft = replace(self.opened.seal(reason).finish(), content=self._content())
         try:
             settle(local_files(draft))
             self._world.patience(lambda: self._committer.commit(draft))

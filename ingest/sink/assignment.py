@@ -20,14 +20,14 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.blocks import RecordBlock
-from ingest.commit.committer import CommitDraft
 from ingest.errors import Fenced, IngestError, OutcomeUnknown, Retriable
 from ingest.sink.open_files import OpenFile
 from ingest.sink.open_range import OpenRange
 from ingest.sink.patience import Patience
 from ingest.sink.ports import Chain, Committed, Opening, Ports
 from ingest.sink.rotation import Limits, Reason, due
-from ingest.sink.spool import SpoolFailed, local_files, remove
+from ingest.sink.sealed import SealedRange
+from ingest.sink.spool import SpoolFailed
 from ingest.sink.stops import Stop, stop_of
 
 LOOK = 2.0
@@ -82,8 +82,8 @@ class Assignment:
         self._limits = limits
         self._ports = ports
         self._task: _Task | None = None
-        self._draft: CommitDraft | None = None
-        self._draft_first = 0
+        self._sealed: SealedRange | None = None
+        self._sealed_first = 0
         self._wanted: Reason | None = None
         self._stopping: Stop | None = None
         self._flowing = True
@@ -100,12 +100,17 @@ class Assignment:
     @property
     def committing(self) -> bool:
         """Return whether a range is on its way into the chain."""
-        return self._draft is not None
+        return self._sealed is not None
 
     @property
     def busy(self) -> bool:
         """Return whether a task is under way."""
         return self._task is not None
+
+    @property
+    def sealed_bytes(self) -> int:
+        """Return the memory that the range which is being committed still holds."""
+        return 0 if self._sealed is None else self._sealed.held
 
     @property
     def reached_target(self) -> bool:
@@ -185,7 +190,7 @@ class Assignment:
             self._task = None
             task.take_in(task.future)
         now = self._ports.clock.monotonic()
-        if self._draft is None and self.phase is Phase.OPEN:
+        if self._sealed is None and self.phase is Phase.OPEN:
             self._rotate(now)
         elif self._task is None and now >= self._retry_at:
             self._begin_what_is_next(now)
@@ -197,11 +202,11 @@ class Assignment:
         A commit that is on its way is left alone: it is safe at any step, and whoever opens the chain next obeys it.
         """
         self._drop_range()
-        draft, self._draft = self._draft, None
+        sealed, self._sealed = self._sealed, None
         if self._task is not None:
-            self._abandon(self._task, draft)
-        elif draft is not None:
-            self._clean_up(lambda: remove(local_files(draft)))
+            self._abandon(self._task, sealed)
+        elif sealed is not None:
+            self._clean_up(sealed.discard)
         self.phase = Phase.OPENING
 
     # ── opening ──────────────────────────────────────────────────────────────────
@@ -265,22 +270,17 @@ class Assignment:
 
     def _close(self, reason: Reason) -> None:
         assert self.range is not None
-        first = self.range.first_offset
-        try:
-            draft = self.range.seal(reason)
-        except (Retriable, OutcomeUnknown) as error:
-            self._come_back(error)
-            return
+        self._sealed_first = self.range.first_offset
+        self._sealed = self.range.seal(reason)
         self._wanted = None
-        self._draft, self._draft_first = draft, first
-        self._commit(draft)
+        self._commit(self._sealed)
 
-    def _commit(self, draft: CommitDraft) -> None:
-        first = self._draft_first
-        self._begin(lambda: self._chain.commit(draft, first), self._committed)
+    def _commit(self, sealed: SealedRange) -> None:
+        first = self._sealed_first
+        self._begin(lambda: self._chain.commit(sealed.finish(), first), self._committed)
 
     def _committed(self, future: Future[Committed]) -> None:
-        assert self._draft is not None
+        assert self._sealed is not None
         try:
             done = future.result()
         except Fenced as error:
@@ -296,15 +296,15 @@ class Assignment:
             self.drop()
             self._halt(stop_of(error))
         else:
-            self._note_commit(self._draft, done)
+            self._note_commit(self._sealed, done)
 
-    def _note_commit(self, draft: CommitDraft, done: Committed) -> None:
-        self._draft, self.waiting = None, None
-        self._clean_up(lambda: remove(local_files(draft)))
+    def _note_commit(self, sealed: SealedRange, done: Committed) -> None:
+        self._sealed, self.waiting = None, None
+        self._clean_up(sealed.discard)
         self._asking.after_success()
         self._dropping.after_success()
         self.committed_offset = self._news = done.tail.next_offset
-        self._ports.events.committed(self, draft, done.tail)
+        self._ports.events.committed(self, sealed.finish(), done.tail)
         if done.loss is not None:
             self._halt_after_commit(stop_of(done.loss))
 
@@ -359,8 +359,8 @@ class Assignment:
 
     def _begin_what_is_next(self, now: float) -> None:
         """Try again what failed, or look whether a stopped partition may go on."""
-        if self._draft is not None:
-            self._commit(self._draft)
+        if self._sealed is not None:
+            self._commit(self._sealed)
         elif self.phase is Phase.OPENING:
             self._begin(self._chain.open, self._opened)
         elif self.stop is not None and self.stop.acceptable:
@@ -370,12 +370,11 @@ class Assignment:
     def _begin(self, work: Callable[[], Any], take_in: Callable[[Future[Any]], None]) -> None:
         self._task = _Task(self._ports.pool.submit(work), take_in)
 
-    def _abandon(self, task: _Task, draft: CommitDraft | None) -> None:
+    def _abandon(self, task: _Task, sealed: SealedRange | None) -> None:
         """Nobody wants the task's outcome any more, but its end: the chain takes one thread at a time."""
         self._task = _Task(task.future, lambda future: None)
-        if draft is not None:
-            files = local_files(draft)
-            task.future.add_done_callback(lambda future: remove(files))
+        if sealed is not None:
+            task.future.add_done_callback(lambda future: sealed.discard())
 
     def _drop_range(self) -> None:
         if self.range is not None:

@@ -75,5 +75,8 @@ def open_range(
     ledger = Ledger(
         key.topic, BACKFILL if key.is_backfill else int(key.partition), from_records(tail.streams), find, clock.now
     )
-    files = OpenFiles(start, Spill(spool / f"{uuid.uuid4().hex}.spill"), row_group, may_write)
+
+    def files() -> OpenFiles:
+        return OpenFiles(start, Spill(spool / f"{uuid.uuid4().hex}.spill"), row_group, may_write)
+
     return OpenRange(plan, tail, topic_id, ledger, files, clock, metrics)

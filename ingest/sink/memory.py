@@ -34,7 +34,7 @@ class Shares:
     def of(cls, memory: int) -> Shares:
         """Divide `memory`."""
         return cls(
-            fetch=max(memory // 16, 1 << 20),
+            fetch=max(memory // 32, 1 << 20),
             partition_fetch=max(min(memory // 64, 2 << 20), 256 << 10),
             rows=memory // 2,
             row_group=max(min(memory // 16, 16 << 20), 1 << 20),

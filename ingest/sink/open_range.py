@@ -3,14 +3,14 @@
     RecordBlock ─ judge (repeats) ─ parse ─ rows ─ event times ─ partition paths ─ open files
                         └ overlaps ──────┴ rejects ─ quarantine ──────────────────────┘
 
-Sealing gives the range away as the draft of the next commit and begins the one after it. Abandoning forgets it:
+Sealing gives the range away, to be committed, and begins the one after it. Abandoning forgets it:
 everything will be read again.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +18,16 @@ import pyarrow as pa
 
 from ingest.blocks import Int64s, Parsed, RecordBlock
 from ingest.clock import Clock
-from ingest.commit.committer import CommitDraft, StagedFile, Tail
+from ingest.commit.committer import CommitDraft, Tail
 from ingest.errors import QuarantineBudget, Unavailable
 from ingest.service.metrics import Metrics
 from ingest.sink import rows
 from ingest.sink.dedup import Ledger
-from ingest.sink.open_files import FinishedFile, OpenFiles
+from ingest.sink.open_files import OpenFiles
 from ingest.sink.plan import TopicPlan
 from ingest.sink.quarantine import OVERLAP, PARSE, Window, quarantined
 from ingest.sink.rotation import Open, Reason
+from ingest.sink.sealed import SealedRange
 from ingest.sink.streams import to_records
 
 
@@ -38,7 +39,7 @@ class OpenRange:
         tail: the newest commit.
         topic_id: of the topic that is read; None or "" = unknown.
         ledger: begun from the tail's streams.
-        files: where the rows go.
+        open_files: makes what the rows of one range go to.
         clock: ages are monotonic; absurd event times are told from the wall clock.
         metrics: counts what happens to records.
     """
@@ -49,16 +50,17 @@ class OpenRange:
         tail: Tail,
         topic_id: str | None,
         ledger: Ledger,
-        files: OpenFiles,
+        open_files: Callable[[], OpenFiles],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self.files = files
+        self.files = open_files()
         self.topic_id = tail.topic_id or topic_id or None
         self.first_offset = self.next_offset = tail.next_offset
         self._where = f"{tail.key}"
         self._plan = plan
         self._ledger = ledger
+        self._open_files = open_files
         self._clock = clock
         self._metrics = metrics
         self._leader_epoch = tail.leader_epoch
@@ -201,15 +203,10 @@ class OpenRange:
 
     # ── out ──────────────────────────────────────────────────────────────────
 
-    def seal(self, reason: Reason) -> CommitDraft:
-        """Close all files, and return the range as a draft; the next range is open.
-
-        Raises:
-            SpoolFailed: the local disk is full or broken; only `abandon` may be called then.
-        """
+    def seal(self, reason: Reason) -> SealedRange:
+        """Give the range away; the next one is open, and nothing is in it yet."""
         draft = CommitDraft(
             next_offset=self.next_offset,
-            files=[_staged(file) for file in self.files.finish()],
             duplicates=self._duplicates,
             streams=to_records(self._ledger.recent(self._plan.dedup_days)),
             leader_epoch=self._leader_epoch,
@@ -217,8 +214,10 @@ class OpenRange:
             window=((self._window.records, self._window.rejects),),
             topic_id=self.topic_id,
         )
+        sealed = SealedRange(self.files, draft)
+        self.files = self._open_files()
         self._begin()
-        return draft
+        return sealed
 
     def abandon(self) -> None:
         """Forget what is open.
@@ -236,19 +235,3 @@ def _by_path(paths: Sequence[str], codes: npt.NDArray[np.int32]) -> list[tuple[s
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(paths) + 1))
     return [(path, order[bounds[code] : bounds[code + 1]]) for code, path in enumerate(paths)]
-
-
-def _staged(file: FinishedFile) -> StagedFile:
-    encoded = file.encoded
-    return StagedFile(
-        local=encoded.path,
-        kind=file.kind,
-        partition_path=file.partition_path,
-        rows=encoded.rows,
-        bytes=encoded.bytes,
-        crc32c=encoded.crc32c,
-        first_offset=encoded.first_offset,
-        last_offset=encoded.last_offset,
-        min_time=encoded.min_time,
-        max_time=encoded.max_time,
-    )

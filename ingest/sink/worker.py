@@ -264,7 +264,8 @@ class SinkWorker:
         assignment.add(block)
         reading = [each for each in self.assignments.values() if each.range is not None]
         files = [each.range.files for each in reading if each.range is not None]
-        for index, file in to_set_aside(files, self._rows_limit):
+        leaving = sum(each.sealed_bytes for each in self.assignments.values())
+        for index, file in to_set_aside(files, max(0, self._rows_limit - leaving)):
             reading[index].set_aside(file)
 
     def _turn_assignments(self) -> None:

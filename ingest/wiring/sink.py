@@ -83,7 +83,7 @@ class SinkJob:
                 stop,
                 warehouse,
                 consumer,
-                Encoder(encoders, 2 * ENCODERS),
+                Encoder(encoders, ENCODERS),
                 pool,
                 watch_pool,
                 unstarted,

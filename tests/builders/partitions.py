@@ -7,7 +7,7 @@ from ingest.blocks import RecordBlock
 from ingest.commit.committer import CommitDraft, StagedFile
 from ingest.sink.ports import Committed, Opening
 from ingest.sink.rotation import Open
-from ingest.sink.spool import SpoolFailed
+from ingest.sink.spool import SpoolFailed, local_files, remove
 from ingest.testing.clock import ManualClock
 from tests.builders.sink import tail_at
 
@@ -64,17 +64,35 @@ class FakeRange:
 
     def seal(self, reason):
         if self.fail_seal:
-            raise self.fail_seal
+            return FakeSealed(None, self.fail_seal)
         local = self.spool / f"{self.first_offset}-{self.next_offset}"
         local.write_text("rows")
         staged = StagedFile(local, "data", "dt=1", 1, 4, 0, self.first_offset, self.next_offset - 1)
         draft = CommitDraft(self.next_offset, [staged], reason=str(reason))
         self.first_offset = self.next_offset
         self.blocks = []
-        return draft
+        return FakeSealed(draft)
 
     def abandon(self):
         self.abandoned = True
+
+
+@dataclass
+class FakeSealed:
+    """A range that is closed; it can't be finished where there is a failure."""
+
+    draft: CommitDraft | None
+    failure: Exception | None = None
+    held: int = 0
+
+    def finish(self):
+        if self.failure:
+            raise self.failure
+        return self.draft
+
+    def discard(self):
+        if self.draft:
+            remove(local_files(self.draft))
 
 
 class FakeChain:

@@ -339,6 +339,8 @@ class Task:
         self.dead = True
         if self._thread is not None:
             self.advance(1)
+        else:
+            self.future.set_exception(Killed())
 
     def _run(self):
         try:
@@ -435,8 +437,7 @@ class Machine:
     def kill(self):
         self.pool.kill()
         for assignment in self.worker.assignments.values():
-            if assignment.range is not None:
-                assignment.range.files.abandon()  # only so that no descriptor stays open here
+            assignment.drop()  # only so that no descriptor stays open here
         shutil.rmtree(self.spool)
 
 

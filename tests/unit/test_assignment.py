@@ -285,6 +285,8 @@ def test_a_full_local_disk_drops_the_range_and_reads_it_again_after_a_pause(benc
         before.next_offset = 6
         bench.assignment.want(Reason.FLUSH)
         bench.assignment.turn()
+        bench.pool.run()  # files are finished by whoever commits
+        bench.assignment.turn()
     assert before.abandoned
     assert (bench.phase, bench.range) == (Phase.OPENING, None)
     bench.assignment.turn()

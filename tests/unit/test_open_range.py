@@ -50,7 +50,7 @@ class Bench:
 
     def commit(self):
         """Seal, commit, and return (draft, rows of data files, rows of quarantine files)."""
-        draft = self.range.seal(Reason.FLUSH)
+        draft = self.range.seal(Reason.FLUSH).finish()
         rows = {"data": [], "quarantine": []}
         for file in draft.files:
             found = pq.read_table(file.local).to_pylist()
@@ -321,7 +321,7 @@ def test_rows_go_below_their_event_time_and_say_so(bench):
     b = bench(partition_by="dt=%Y-%m-%d")
     days = [1_795_000_000_000, 1_795_000_000_000 - 86_400_000]
     b.range.add(block(range(4), timestamps=[days[0], days[1], days[0], days[1]]))
-    draft = b.range.seal(Reason.FLUSH)
+    draft = b.range.seal(Reason.FLUSH).finish()
     found = {file.partition_path: file for file in draft.files}
     assert sorted(found) == ["dt=2026-11-17", "dt=2026-11-18"]
     old, new = found["dt=2026-11-17"], found["dt=2026-11-18"]
@@ -368,3 +368,19 @@ def test_streams_of_the_tail_are_not_touched_by_what_is_read(bench):
     b.range.add(block([1, 2], identity=lines(7, [1, 2])))
     b.range.abandon()
     assert b.hand.tail.streams["0000000000000007"] == before
+
+
+def test_a_sealed_range_is_finished_once_and_leaves_nothing_when_it_is_discarded(bench, tmp_path):
+    b = bench()
+    b.range.add(block([0, 1, 2]))
+    sealed = b.range.seal(Reason.FLUSH)
+    assert sealed.held > 0
+    assert list(tmp_path.iterdir()) == []  # nothing was encoded yet
+    draft = sealed.finish()
+    assert draft is sealed.finish()
+    assert sealed.held == 0
+    assert len(list(tmp_path.iterdir())) == 1
+    b.range.add(block([3]))  # the next range is another matter
+    sealed.discard()
+    assert list(tmp_path.iterdir()) == []
+    b.range.seal(Reason.FLUSH).discard()
