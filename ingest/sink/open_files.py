@@ -1,8 +1,8 @@
 """The files that are open for one topic partition: one for each kind and partition path.
 
-Rows wait as columns. When a row group's worth waits for one path it goes to a local Parquet file; under memory pressure
-less than that is set aside on the local disk instead, so that the number of partition paths costs neither memory nor
-small files.
+Rows wait as columns. When a row group's worth waits for one path it goes to a local Parquet file. Under memory pressure
+a quarter of that goes there too; what is less is set aside on the local disk instead, so that the number of partition
+paths costs neither memory nor small files, nor many small row groups.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ Writer: TypeAlias = ParquetFile | BackgroundFile
 
 COLUMN_COST = 400
 """Bytes of memory that a column of a batch costs besides its values: small batches are mostly that."""
+
+SMALLEST = 4
+"""One part in so many of a row group is worth one where memory is short: setting rows aside costs more than that."""
 
 SQUEEZE = 4
 """Columns in memory shrink to about a quarter in a Parquet file."""
@@ -133,7 +136,7 @@ class OpenFiles:
                 ends = int(offsets[0]), int(offsets[-1])
                 file = self._open[kind, partition_path] = OpenFile(kind, partition_path, batch.schema, *ends)
             self.held += file.add(batch, offsets, times)
-            if file.waiting + file.aside >= self._row_group and (file.writer is not None or self._may_write()):
+            if self._is_worth_writing(file, self._row_group):
                 self._write(file)
 
     @property
@@ -159,6 +162,9 @@ class OpenFiles:
             SpoolFailed: the local disk is full or broken.
         """
         with spooling():
+            if self._is_worth_writing(file, self._row_group // SMALLEST):
+                self._write(file)
+                return
             for part in merged(file.batches, file.schema, self._row_group):
                 file.extents.append(self._spill.append(part))
         self.held -= file.waiting
@@ -196,6 +202,9 @@ class OpenFiles:
             self._writing.clear()
             self._finished = []
             self.held = self._aside = self._finished_bytes = 0
+
+    def _is_worth_writing(self, file: OpenFile, size: int) -> bool:
+        return file.waiting + file.aside >= size and (file.writer is not None or self._may_write())
 
     def _write(self, file: OpenFile) -> None:
         """Move what was set aside and what waits into the Parquet file, a row group at a time."""

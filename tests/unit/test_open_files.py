@@ -100,6 +100,19 @@ def test_rows_set_aside_come_out_in_their_place(bench):
     assert not (bench.directory / "spill").exists()
 
 
+@pytest.mark.parametrize(
+    ("rows", "may_write", "left"), [(150, True, "1.parquet"), (40, True, "spill"), (150, False, "spill")]
+)
+def test_under_pressure_what_is_worth_a_small_row_group_becomes_one(tmp_path, rows, may_write, left):
+    bench = Bench(tmp_path, may_write=lambda: may_write)
+    bench.add("a", rows)
+    assert bench.files.writers == 0
+    bench.files.set_aside(next(iter(bench.files)))
+    assert (bench.files.held, bench.left()) == (0, [left])
+    (file,) = bench.files.finish()
+    assert rows_of(file) == list(range(rows))
+
+
 def test_what_waits_is_counted_at_what_it_costs_in_memory(bench):
     """A batch of few rows costs mostly its columns."""
     bench.add("a", 1)
@@ -109,7 +122,7 @@ def test_what_waits_is_counted_at_what_it_costs_in_memory(bench):
 
 def test_what_is_encoded_and_what_is_not_yet_count_towards_the_size_of_the_range(bench):
     assert bench.files.encoded == 0
-    bench.add("a", 100)
+    bench.add("a", 40)
     waiting = bench.files.encoded
     assert waiting > 0
     bench.files.set_aside(next(iter(bench.files)))
