@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of
 from ingest.connectors.parsers.json_value import MAX_DEPTH
+from ingest.connectors.parsers.spans import Bytes, bytes_of
 from ingest.connectors.parsers.utf8 import as_text, invalid_rows
 
 _OPEN, _CLOSE, _OPEN_LIST = b"{}["

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ingest.connectors.parsers.json_value import Reject, read_object, text_of
+from ingest.connectors.parsers.json_value import read_object, text_of
+from ingest.connectors.parsers.reasons import Reject
 
 MARK = b'":'
 

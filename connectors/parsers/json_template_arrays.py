@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import texts
+from ingest.connectors.parsers.escapes import unescaped
 from ingest.connectors.parsers.json_template_cells import STRING, Cells
-from ingest.connectors.parsers.json_template_escapes import unescaped
+from ingest.connectors.parsers.spans import texts
 
 
 class Column(Protocol):

@@ -9,10 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import Bytes
-from ingest.connectors.parsers.json_template_escapes import holding
+from ingest.connectors.parsers.escapes import holding
 from ingest.connectors.parsers.json_template_match import Placed
 from ingest.connectors.parsers.json_template_scan import Scan
+from ingest.connectors.parsers.spans import Bytes
 
 STRING, NUMBER, NULL, TRUE, FALSE, LIST, OBJECT, ABSENT = (1 << bit for bit in range(8))
 """Kinds of cells by their first byte, one bit each. LIST: or an empty object. OBJECT: its leaves are cells of their

@@ -16,13 +16,13 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_fit import Notes, Unfit, fitter
 from ingest.connectors.parsers.json_template_arrays import Coded, Column, Fixed, Pieces
-from ingest.connectors.parsers.json_template_bytes import texts
 from ingest.connectors.parsers.json_template_cells import ABSENT, FALSE, LIST, NULL, NUMBER, OBJECT, STRING, TRUE, Cells
 from ingest.connectors.parsers.json_template_judge import MOST_DISTINCT, NumberCells
-from ingest.connectors.parsers.json_template_numbers import NO_NUMBERS, Numbers
-from ingest.connectors.parsers.json_template_times import FIRST_US, LAST_US, times_of_numbers, times_of_texts
-from ingest.connectors.parsers.json_tighten import WHOLE_LIMITS
-from ingest.connectors.parsers.json_value import Reject, read_object
+from ingest.connectors.parsers.json_value import read_object
+from ingest.connectors.parsers.number_columns import NO_NUMBERS, WHOLE_LIMITS, Numbers
+from ingest.connectors.parsers.reasons import Reject
+from ingest.connectors.parsers.spans import texts
+from ingest.connectors.parsers.time_columns import FIRST_US, LAST_US, times_of_numbers, times_of_texts
 
 Way: TypeAlias = "Callable[[Columns, int, pa.DataType], Column]"
 

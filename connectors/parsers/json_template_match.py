@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_template import Member, Template, learn
-from ingest.connectors.parsers.json_template_bytes import Bytes, equal
 from ingest.connectors.parsers.json_template_scan import Scan
+from ingest.connectors.parsers.spans import Bytes, equal
 
 LEAST = 256
 """Fewer lines are read as fast without templates."""

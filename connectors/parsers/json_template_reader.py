@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_columns import Piece
-from ingest.connectors.parsers.json_rows import Rules, batch_of
+from ingest.connectors.parsers.batches import Piece, batch_of
+from ingest.connectors.parsers.json_rows import Rules
 from ingest.connectors.parsers.json_template import Member, Template
 from ingest.connectors.parsers.json_template_arrays import Column, Nulls, arrays_of
 from ingest.connectors.parsers.json_template_cells import NULL, Cells, cells_of

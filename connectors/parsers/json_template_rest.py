@@ -13,9 +13,9 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_template import Member
 from ingest.connectors.parsers.json_template_arrays import Coded, Column, Nulls
-from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of, texts
 from ingest.connectors.parsers.json_template_cells import NULL, Cells
 from ingest.connectors.parsers.json_template_match import Placed
+from ingest.connectors.parsers.spans import Bytes, bytes_of, texts
 
 _END = b"}"
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import COLON, QUOTE, Bytes, bytes_of
-from ingest.connectors.parsers.json_template_escapes import escapes_in, without_escapes, wrong_escapes
+from ingest.connectors.parsers.escapes import escapes_in, without_escapes, wrong_escapes
+from ingest.connectors.parsers.spans import COLON, QUOTE, Bytes, bytes_of
 
 _SPACE = 0x20
 _FIRST_BIT = np.array([(byte & -byte).bit_length() - 1 for byte in range(1, 256)], np.int64)

@@ -10,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of
+from ingest.connectors.parsers.spans import Bytes, bytes_of
 
 LONGEST = 40
 """Longer texts, and exponents of more digits than two, are left to the reference."""
+
+WHOLE_LIMITS = {pa.float64(): float(1 << 53), pa.float32(): float(1 << 24)}
+"""Whole numbers below these are held exactly; a larger one may have been rounded: only its text can tell."""
 
 _ZERO, _NINE, _MINUS, _PLUS, _POINT, _E, _LOWER = b"09-+.e\x20"
 _NOTHING = 0
