@@ -95,7 +95,7 @@ class Columns:
     def decimals(self, lane: int, kind: pa.DataType) -> Column:
         """Numbers with no digits more than the type has places for."""
         self.allow(lane, NUMBER)
-        rows, found = self._chosen(lane, lambda found: _is_decimal(found, kind))
+        rows, found = self._chosen(lane, lambda found: found.decimals(kind))
         codes = np.full(self.cells.rows, -1)
         codes[slice(None) if rows is None else rows] = np.arange(len(found.text))
         return Coded(found.text.cast(kind), codes)
@@ -168,11 +168,6 @@ class Columns:
         valid = np.zeros(self.cells.rows, np.bool_)
         valid[rows] = True
         return Fixed(kind, every, valid)
-
-
-def _is_decimal(found: Numbers, kind: pa.Decimal128Type) -> Bools:
-    fits: Bools = (found.before <= kind.precision - kind.scale) & (found.after <= kind.scale)
-    return fits & found.valid & found.plain
 
 
 _WAYS: tuple[tuple[Callable[[pa.DataType], bool], Way], ...] = (
