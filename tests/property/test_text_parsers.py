@@ -1,0 +1,106 @@
+"""The fast way of each parser of texts against its slow one: equal on usual, odd, damaged and hostile lines."""
+
+from __future__ import annotations
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ingest.connectors.parsers.clf import ClfParser
+from tests.builders.parsing import facts, parse, slow
+
+DAMAGE = [b"", b"", b'"', b"\\", b'\\"', b"\0", b"\xff", b"\xc3", b" ", b"  ", b"\t", b"\r", b"\n", b"-", b"[", b"]"]
+DAMAGE += [b'""', b'" "', b"=", b",", b":", b"<", b">", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"0x10", b"nan", b"1.5"]
+HOSTILE = st.one_of(
+    st.none(),
+    st.sampled_from([b"", b" ", b"-", b'"', b'""', b"=", b"\xff", b"\0", b"\xef\xbb\xbf", b"\r", b"\n", b"a" * 5000]),
+    st.binary(max_size=12),
+    st.text(max_size=12).map(lambda text: text.encode("utf-8", "surrogatepass")),
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, lines: st.SearchStrategy[str]) -> bytes:
+    """A line, most often whole, else cut off or with something in a place of it."""
+    line = draw(lines).encode("utf-8", "surrogatepass")
+    kind = draw(st.integers(0, 7))
+    at = draw(st.integers(0, len(line))) if kind < 3 else 0
+    if kind == 0:
+        return line[:at]
+    if kind < 3:
+        return line[:at] + draw(st.sampled_from(DAMAGE)) + line[at + draw(st.integers(0, 2)) :]
+    return line
+
+
+def blocks(lines: st.SearchStrategy[str]) -> st.SearchStrategy[list[bytes | None]]:
+    """Few lines, or so many that every way that needs many is taken."""
+    good = lines.map(lambda line: line.encode("utf-8", "surrogatepass"))
+    mixed = st.lists(st.one_of(damaged(lines), damaged(lines), good, HOSTILE), max_size=12)
+    many = st.tuples(st.lists(good, min_size=1, max_size=4), mixed).map(lambda both: both[0] * 170 + both[1] + both[0])
+    return mixed | many
+
+
+def words(*choices: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(choices)
+
+
+def assert_alike(parser, block, **more):
+    assert facts(parse(parser, block, **more)) == facts(parse(slow(parser), block, **more))
+
+
+# ── clf ──────────────────────────────────────────────────────────────────────
+
+TIMES = ["10/Oct/2000:13:55:36 -0700", "29/Feb/2024:23:59:59 +0545", "01/Jan/0001:00:00:00 +0000"]
+TIMES += [
+    "29/Feb/2023:00:00:00 +0000",
+    "31/Dec/9999:23:59:59 -0001",
+    "01/Jan/0001:00:00:00 +0001",
+    "10/oct/2000:13:55:36 -0700",
+]
+TIMES += [
+    "10/Oct/2000:13:55:60 +0000",
+    "10/Oct/2000:13:55:36 +2400",
+    "10/Oct/2000:13:55:36 ~0700",
+    "1/Oct/2000:13:55:36 +0000",
+    "-",
+]
+TIMES += ["é/Oct/2000:13:55:36 -0700", "10/Oct/2000 13:55:36 -0700", "٣0/Oct/2000:13:55:36 +070"]
+REQUESTS = [
+    "GET / HTTP/1.1",
+    "POST /a?b=c&d=%20 HTTP/2.0",
+    "-",
+    "",
+    "GET",
+    "GET /",
+    "GET / HTTP/1.1 x",
+    " GET / HTTP/1.1",
+]
+REQUESTS += ["GET  HTTP/1.1", "GET / ", r"\x16\x03", r"GET /\"a\" HTTP/1.1", "GET /\t HTTP/1.1", "- - -"]
+AGENTS = ["-", "", "curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64) Firefox/121.0", r"a \"b\" c", "é", " ", "a\\"]
+
+
+@st.composite
+def clf_lines(draw: st.DrawFn) -> str:
+    head = " ".join(draw(words("127.0.0.1", "::1", "-", "host", "-", "frank", "", "é", "[")) for _ in range(3))
+    time, request = draw(st.sampled_from(TIMES[:3]) | st.sampled_from(TIMES)), draw(st.sampled_from(REQUESTS))
+    status, size = draw(words("200", "404", "-", "2147483648", "1.5", "")), draw(words("0", "2326", "-", "007", "0x10"))
+    line = f'{head} [{time}] "{request}" {status} {size}'
+    if draw(st.booleans()):
+        line += f' "{draw(st.sampled_from(AGENTS))}" "{draw(st.sampled_from(AGENTS))}"'
+    return line + draw(words("", "", "", ' "-"', " -", " x y", ' "a" 0.1', " ", "\r", ' "', " \r"))
+
+
+@st.composite
+def usual_clf_lines(draw: st.DrawFn) -> str:
+    user, time, size = draw(words("-", "frank")), draw(st.sampled_from(TIMES[:2])), draw(words("-", "17"))
+    more = draw(words("", ' "-" "curl"', ' "http://a/b" "Mozilla (X11; Linux)"', ' "-" "-" "10.0.0.1"'))
+    return f'10.1.2.3 - {user} [{time}] "GET /a HTTP/1.1" 200 {size}{more}'
+
+
+@settings(max_examples=400, deadline=None)
+@given(blocks(clf_lines() | usual_clf_lines()))
+@example([b'a b c [10/Oct/2000:13:55:36 -0700] "GET / H" 1 2 "a" "b"c"'])
+@example(
+    [b'a b c [10/Oct/2000:13:55:36 -0700] "GET / H" 1 2 "a" "b""', b'a b c [10/Oct/2000:13:55:36 -0700] "GET / H" 1 2']
+)
+def test_clf(block):
+    assert_alike(ClfParser(ClfParser.Options()), block)
