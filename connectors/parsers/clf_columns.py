@@ -15,11 +15,11 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.civil import Checked, clock, days, digits, months, seconds_of
 from ingest.connectors.parsers.places import Block, Places
-from ingest.connectors.parsers.spans import BACKSLASH, QUOTE, bytes_of, string_columns
+from ingest.connectors.parsers.spans import BACKSLASH, QUOTE, bytes_of, exactly, string_columns
 from ingest.connectors.parsers.text_parser import Fields
 from ingest.connectors.parsers.time_columns import FIRST_US, LAST_US, TIME
 
-_SPACE, _OPEN, _CLOSE, _DASH, _PLUS, _MINUS, _RETURN = b" []-+-\r"
+_SPACE, _OPEN, _CLOSE, _PLUS, _MINUS, _RETURN = b" []+-\r"
 _SECOND = 1_000_000
 _TIME_WIDTH = 26
 _SIGN = 21
@@ -108,8 +108,7 @@ def _fields(
     starts, ends = (np.stack(each) for each in zip(*spans, strict=True))
     if not right.all():
         rows, starts, ends = rows[right], starts[:, right], ends[:, right]
-    valid = ends - starts != 1
-    valid[~valid] = block.data[starts[~valid]] != _DASH
+    valid = ~exactly(block.data, starts, ends, b"-")
     if more is not None:
         valid[-1] &= more[right]
     columns = dict(zip(names, string_columns(block.data, starts, ends, valid), strict=True))

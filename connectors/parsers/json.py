@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from ingest.api import ConfigError, Int64s, Options, Parsed, Parser, arrow_type, option
+from ingest.api import Int64s, Options, Parsed, Parser, arrow_type, option
 from ingest.connectors.parsers.batches import NO_ROWS, Piece, in_order, nulls_of
+from ingest.connectors.parsers.column_options import check_names, check_types, check_unknown
 from ingest.connectors.parsers.json_columns import ColumnReader
 from ingest.connectors.parsers.json_fit import fitter
 from ingest.connectors.parsers.json_guard import look
@@ -45,26 +46,9 @@ class JsonOptions(Options):
 
     def __post_init__(self) -> None:
         """Refuse types that JSON can't give and columns that readers could not tell apart."""
-        folded: dict[str, str] = {}
-        for name, kind in self.schema.items():
-            self._check_column(name, kind)
-            if name.casefold() in folded:
-                raise ConfigError("schema", f'"{name}" and "{folded[name.casefold()]}" differ only in case')
-            folded[name.casefold()] = name
-        if not self.rest_column:
-            raise ConfigError("rest_column", "must not be empty")
-        if self.unknown == "rest" and self.rest_column.casefold() in folded:
-            raise ConfigError("rest_column", f'"{self.rest_column}" is a column of the schema already')
-        if self.unknown != "rest" and not self.schema:
-            raise ConfigError("unknown", f'"{self.unknown}" needs a schema; without one new members become columns')
-
-    def _check_column(self, name: str, kind: str) -> None:
-        if not name:
-            raise ConfigError("schema", "a column needs a name")
-        try:
-            fitter(arrow_type(kind))
-        except ValueError as error:
-            raise ConfigError(f"schema.{name}", str(error)) from error
+        check_names("schema", self.schema)
+        check_types(self.schema, fitter)
+        check_unknown(self.unknown, self.rest_column, self.schema)
 
 
 class JsonParser(Parser[JsonOptions]):

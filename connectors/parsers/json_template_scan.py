@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.escapes import escapes_in, without_escapes, wrong_escapes
+from ingest.connectors.parsers.places import places_of
 from ingest.connectors.parsers.spans import COLON, QUOTE, Bytes, bytes_of
 
 _SPACE = 0x20
-_FIRST_BIT = np.array([(byte & -byte).bit_length() - 1 for byte in range(1, 256)], np.int64)
 _STEP, _STIR = np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B)
 
 
@@ -82,26 +82,11 @@ def scan(text: pa.StringArray) -> Scan:
     quoted = plain == QUOTE
     found = plain == COLON
     found[1:] &= quoted[:-1]
-    marks = _places(found)
+    marks = places_of(found)
     marks -= 1
     first = np.searchsorted(marks, bounds)
     quotes = int(np.count_nonzero(quoted))
     return Scan(data, plain, escapes, bounds[:-1], bounds[1:], odd, quotes, marks, first[:-1], np.diff(first))
-
-
-def _places(found: Bools) -> Int64s:
-    """Return where `found` is True.
-
-    Eight at a time, as few are: half the time of np.flatnonzero, unless two are close together.
-    """
-    packed = np.packbits(found, bitorder="little")
-    filled = np.flatnonzero(packed != 0)
-    byte = packed[filled]
-    if (byte & (byte - 1)).any():
-        return np.flatnonzero(found)
-    filled <<= 3
-    filled += _FIRST_BIT[byte - 1]
-    return filled
 
 
 def _odd(data: Bytes, bounds: Int64s, escapes: Int64s) -> Bools | None:

@@ -10,6 +10,8 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.spans import Bytes, bytes_of
 
+_FIRST_BIT = np.array([(byte & -byte).bit_length() - 1 for byte in range(1, 256)], np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -73,3 +75,18 @@ class Places:
         """Return the first places of some lines, which have so many: int64[number, k]."""
         table: Int64s = self.at[self.first[rows] + np.arange(number)[:, None]]
         return table
+
+
+def places_of(found: Bools) -> Int64s:
+    """Return where `found` is True.
+
+    Eight at a time: half the time of np.flatnonzero where few are True and no two close together, more elsewhere.
+    """
+    packed = np.packbits(found, bitorder="little")
+    filled = np.flatnonzero(packed != 0)
+    byte = packed[filled]
+    if (byte & (byte - 1)).any():
+        return np.flatnonzero(found)
+    filled <<= 3
+    filled += _FIRST_BIT[byte - 1]
+    return filled

@@ -81,6 +81,14 @@ def equal(data: Bytes, starts: Int64s, text: bytes) -> Bools | np.bool_:
     return same
 
 
+def exactly(data: Bytes, starts: Int64s, ends: Int64s, text: bytes) -> Bools:
+    """Return which of the spans hold the text and nothing else; `starts` and `ends` have any shape."""
+    found: Bools = ends - starts == len(text)
+    if text and found.any():
+        found[found] = equal(data, starts[found], text)
+    return found
+
+
 def windows(data: Bytes, length: int) -> npt.NDArray[Any]:
     """Return `length` bytes from each place in `data`, without copying: an overlapping array of raw bytes.
 

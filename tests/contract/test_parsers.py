@@ -29,13 +29,29 @@ ACCESS = (
     b'::1 - - [31/Sep/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 0',
     b'::1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 2e2 0x0',
 )
+DELIMITED = (
+    b"a,1,",
+    b'"x, y",007,true\r',
+    b'"a ""b""",1,TRUE',
+    b"a,1.5,true",
+    b"a,b",
+    b"a,1,true,",
+    b'"a"b,1,',
+    b"s,n,b",
+    b"\r",
+)
 SAMPLES = {
     "raw": (b"a line", b"\xff\xfe", b"caf\xc3\xa9\r", b"\0"),
     "json": OBJECTS,
     "clf": ACCESS,
+    "csv": DELIMITED,
 }
 OPTIONS = {
     "raw": [{}],
+    "csv": [
+        {"columns": ["s", "n", "b"], "schema": {"n": "int64", "b": "bool"}},
+        {"columns": ["s"], "delimiter": "\t", "nulls": ["a"]},
+    ],
     "json": [
         {},
         {"schema": {"ts": "timestamp", "status": "int32", "latency_ms": "double", "path": "string"}},

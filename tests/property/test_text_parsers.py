@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.connectors.parsers.clf import ClfParser
+from ingest.connectors.parsers.csv import CsvParser
 from tests.builders.parsing import facts, parse, slow
 
 DAMAGE = [b"", b"", b'"', b"\\", b'\\"', b"\0", b"\xff", b"\xc3", b" ", b"  ", b"\t", b"\r", b"\n", b"-", b"[", b"]"]
@@ -104,3 +105,67 @@ def usual_clf_lines(draw: st.DrawFn) -> str:
 )
 def test_clf(block):
     assert_alike(ClfParser(ClfParser.Options()), block)
+
+
+# ── csv ──────────────────────────────────────────────────────────────────────
+
+CELLS = [
+    "",
+    "",
+    "a",
+    "b c",
+    "1",
+    "007",
+    "1.5",
+    "0x10",
+    "nan",
+    "-",
+    "NULL",
+    '""',
+    '"a"',
+    '"a,b"',
+    '"a""b"',
+    '"',
+    'a"b',
+    "é",
+]
+CELLS += [
+    '"a"b',
+    ' "a"',
+    '"a" ',
+    "\r",
+    "\n",
+    '"\n"',
+    '"\r"',
+    "2026-11-23T01:02:03Z",
+    "99999999999999999999",
+    "true",
+    "x",
+    "n",
+    "t",
+]
+USUAL_CELLS = words("", "a", "b c", '"a, b"', '"a"', '""', "-", "5", "17")
+
+
+def csv_lines(delimiter: str) -> st.SearchStrategy[str]:
+    cells = st.sampled_from(CELLS)
+    usual = st.tuples(USUAL_CELLS, words("", "1", "17", '"5"', "-"), words("", "2026-11-23", '"1700000000.5"'))
+    ends = words("", "", "", "\r", "\r\r", "\n")
+    lines = st.lists(cells, max_size=5) | st.lists(cells, min_size=3, max_size=3) | usual | usual
+    return st.tuples(lines, ends).map(lambda line: delimiter.join(line[0]) + line[1])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from([",", ";", " ", "\t"]).flatmap(lambda each: st.tuples(st.just(each), blocks(csv_lines(each)))))
+@example((",", [b'"a,b,c"', b'a",b,"c']))
+@example((",", [b'a,1,"', b'"a,1,2026-11-23', b'x,"1",']))
+def test_csv(case):
+    delimiter, block = case
+    options = CsvParser.Options(columns=["x", "n", "t"], schema={"n": "int64", "t": "timestamp"}, delimiter=delimiter)
+    assert_alike(CsvParser(options), block)
+
+
+@settings(max_examples=200, deadline=None)
+@given(blocks(csv_lines(",")))
+def test_csv_with_other_nulls(block):
+    assert_alike(CsvParser(CsvParser.Options(columns=["x"], nulls=("-", "NULL"), quote="a")), block)
