@@ -73,13 +73,13 @@ class ClfParser(TextParser[ClfOptions]):
         match = _LINE.fullmatch(text.removesuffix("\r"))
         if match is None:
             raise Reject(NOT_A_LOG_LINE)
-        fields = {name: None if field == "-" else field for name, field in zip(_NAMES, match.groups(), strict=True)}
+        fields = dict(zip(_NAMES, match.groups(), strict=True))
         fields["time"] = _iso(match[_TIME_GROUP])
         request = _REQUEST.fullmatch(match[_REQUEST_GROUP])
         if request is not None:
             fields["request"] = None
             fields |= zip(("method", "path", "protocol"), request.groups(), strict=True)
-        return fields
+        return {name: None if field == "-" else field for name, field in fields.items()}
 
 
 def _iso(text: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from ingest.api import Bools, Int64s, Options, Parsed, Parser, type_name
 from ingest.connectors.parsers.batches import NO_ROWS, batch_of, in_order, nulls_of
-from ingest.connectors.parsers.json_fit import Notes, Unfit
+from ingest.connectors.parsers.json_fit import Fitter, Notes, Unfit
 from ingest.connectors.parsers.reasons import CUT, EMPTY, NOT_UTF8, Reject
 from ingest.connectors.parsers.spans import bytes_of
 from ingest.connectors.parsers.text_columns import typed
@@ -50,6 +50,14 @@ class Fields:
     counted: Mapping[str, Bools] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Values that are surely rejects: `rows` int64[k], which of those given, and the one `reason` of all."""
+
+    rows: Int64s
+    reason: str
+
+
 class TextParser(Parser[O]):
     """Reads texts with fields.
 
@@ -58,8 +66,8 @@ class TextParser(Parser[O]):
     """
 
     @abc.abstractmethod
-    def split(self, text: pa.StringArray, moments: Int64s, schema: pa.Schema) -> list[Fields]:
-        """Return the values that could be split, each at most once.
+    def split(self, text: pa.StringArray, moments: Int64s, schema: pa.Schema) -> Sequence[Fields | Refused]:
+        """Return what can be said of values without reading them one by one, of each at most once.
 
         Args:
             text: n > 0 values, none of them null or empty.
@@ -97,39 +105,137 @@ class TextParser(Parser[O]):
     def parse_dated(self, values: pa.BinaryArray, schema: pa.Schema, timestamps: Int64s) -> Parsed:
         """Parse all values into `schema`, with the timestamps of their records."""
         seen = texts_among(values)
-        moments = timestamps[seen.rows]
-        parts, left, counted = self._columns(seen.text, moments, schema)
-        slow = _Rows(self, schema)
-        for at in left.tolist():
-            slow.add(at, seen.text[at].as_py(), int(moments[at]))
-        if slow.new:
-            new = tuple(pa.field(name, pa.string()) for name in slow.new)
+        block = _Block(self, schema, seen.text, timestamps[seen.rows])
+        block.split()
+        block.read()
+        if block.new:
+            new = tuple(pa.field(name, pa.string()) for name in block.new)
             return Parsed(nulls_of(schema, 0), NO_ROWS, NO_ROWS, [], new)
-        parts = [(seen.rows[rows], batch) for rows, batch in (*parts, slow.batch())]
+        parts = [(seen.rows[numbers], batch) for numbers, batch in block.parts]
         rows, table = in_order([*parts, (seen.nulls, nulls_of(schema, len(seen.nulls)))], schema)
         rejects = dict.fromkeys(seen.invalid.tolist(), NOT_UTF8)
-        rejects |= {int(seen.rows[at]): reason for at, reason in slow.rejects.items()}
-        ascending = sorted(rejects)
-        reasons = [rejects[row] for row in ascending]
-        return Parsed(table, rows, np.array(ascending, np.int64), reasons, counted=counted + slow.counted)
+        rejects |= {int(seen.rows[number]): reason for number, reason in block.rejects.items()}
+        refused = sorted(rejects)
+        return Parsed(
+            table, rows, np.array(refused, np.int64), [rejects[row] for row in refused], counted=block.counted
+        )
 
-    def _columns(
-        self, text: pa.StringArray, moments: Int64s, schema: pa.Schema
-    ) -> tuple[list[tuple[Int64s, pa.RecordBatch]], Int64s, Counter[str]]:
-        """Return the values that were read as columns, with their rows, which are left over, and what was changed."""
-        parts: list[tuple[Int64s, pa.RecordBatch]] = []
-        counted: Counter[str] = Counter()
-        left = np.ones(len(text), np.bool_)
-        filled = np.flatnonzero(np.diff(bytes_of(text)[1]))
-        some = text if len(filled) == len(text) else text.take(pa.array(filled))
-        for start, part in _chunks(some):
+
+class _Block:
+    """n texts on their way into the columns of a schema.
+
+    Attributes:
+        parts: rows that were made, with the numbers of their values, ascending.
+        rejects: number of a value → reason.
+        counted: reason → how many of the accepted values were changed.
+        new: names of columns that the schema should have; not empty = the rest is void.
+    """
+
+    def __init__(self, parser: TextParser[Any], schema: pa.Schema, text: pa.StringArray, moments: Int64s) -> None:
+        self._parser = parser
+        self._schema = schema
+        self._text = text
+        self._moments = moments
+        self._left = np.ones(len(text), np.bool_)
+        self._misfits: dict[int, _Misfit] = {}
+        self.parts: list[tuple[Int64s, pa.RecordBatch]] = []
+        self.rejects: dict[int, str] = {}
+        self.counted: Counter[str] = Counter()
+        self.new: dict[str, None] = {}
+
+    def split(self) -> None:
+        """Make rows of what can be split and typed in columns."""
+        filled = np.flatnonzero(np.diff(bytes_of(self._text)[1]))
+        text = self._text if len(filled) == len(self._text) else self._text.take(pa.array(filled))
+        for start, part in _chunks(text):
             numbers = filled[start : start + len(part)]
-            for fields in self.split(part, moments[numbers], schema):
-                rows, batch, changed = _batch(fields, schema)
-                parts.append((numbers[rows], batch))
-                left[numbers[rows]] = False
-                counted += changed
-        return parts, np.flatnonzero(left), counted
+            for found in self._parser.split(part, self._moments[numbers], self._schema):
+                if isinstance(found, Fields):
+                    self._type(found, numbers[found.rows])
+                else:
+                    self.rejects |= dict.fromkeys(numbers[found.rows].tolist(), found.reason)
+                    self._left[numbers[found.rows]] = False
+
+    def _type(self, fields: Fields, numbers: Int64s) -> None:
+        """Make rows of fields; those that do not fit their types as columns are kept for `read`."""
+        arrays, fits, cut = [], np.ones(len(numbers), np.bool_), np.zeros(len(numbers), np.bool_)
+        for column in self._schema:
+            array = fields.columns.get(column.name)
+            if array is None:
+                array = pa.nulls(len(numbers), column.type)
+            elif array.type != column.type:
+                found = typed(array, column.type)
+                array = found.array
+                fits = fits if found.fits is None else fits & found.fits
+                cut = cut if found.cut is None else cut | found.cut
+            arrays.append(array)
+        batch, changed = batch_of(arrays, self._schema, len(numbers)), {CUT: cut, **fields.counted}
+        self._left[numbers[fits]] = False
+        if not fits.all():
+            for at in np.flatnonzero(~fits).tolist():
+                texts = {name: column[at].as_py() for name, column in fields.columns.items()}
+                self._misfits[int(numbers[at])] = _Misfit(
+                    texts, [why for why, rows in fields.counted.items() if rows[at]]
+                )
+            batch = batch.filter(pa.array(fits))
+        self.parts.append((numbers[fits], batch))
+        self.counted += Counter({reason: int(np.count_nonzero(rows & fits)) for reason, rows in changed.items()})
+
+    def read(self) -> None:
+        """Make rows of the values that are left, one by one."""
+        fitters = {column.name: text_fitter(column.type) for column in self._schema}
+        cells: list[list[Any]] = [[] for _ in self._schema]
+        rows = []
+        for number in np.flatnonzero(self._left).tolist():
+            changed: Counter[str] = Counter()
+            try:
+                fields = self._fields(number, changed)
+                row = [_fit(column, fitters[column.name], fields.get(column.name), changed) for column in self._schema]
+            except Reject as reject:
+                self.rejects[number] = reject.reason
+                continue
+            rows.append(number)
+            # Once a value, however many times in it were cut.
+            self.counted += Counter(dict.fromkeys(changed, 1))
+            for cell, column in zip(row, cells, strict=True):
+                column.append(cell)
+        arrays = [pa.array(column, kind) for column, kind in zip(cells, self._schema.types, strict=True)]
+        self.parts.append((np.array(rows, np.int64), batch_of(arrays, self._schema, len(rows))))
+
+    def _fields(self, number: int, changed: Counter[str]) -> Mapping[str, Any]:
+        """Return column → text, or a value of its type, for one value."""
+        misfit = self._misfits.get(number)
+        if misfit is not None:
+            changed.update(misfit.changed)
+            return misfit.texts
+        text = self._text[number].as_py()
+        if not text:
+            raise Reject(EMPTY)
+        return self._parser.arrange(
+            self._parser.read(text, int(self._moments[number]), changed), self._schema, self.new
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Misfit:
+    """A value that was split, of which some text may not fit: column → text, or value of its type; what was changed."""
+
+    texts: Mapping[str, Any]
+    changed: Sequence[str]
+
+
+def _fit(column: pa.Field, fit: Fitter, found: Any, changed: Counter[str]) -> Any:
+    """Return a cell for a text; a value of the column's type is one."""
+    if not isinstance(found, str):
+        return found
+    notes = Notes()
+    try:
+        cell = fit(found, notes)
+    except Unfit as unfit:
+        raise Reject(f"does not fit {type_name(column.type)}") from unfit
+    if notes.cut:
+        changed[CUT] += 1
+    return cell
 
 
 def _chunks(text: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
@@ -138,78 +244,3 @@ def _chunks(text: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
         step = -(-len(text) // (text.nbytes // CHUNK + 1))
         for start in range(0, len(text), step):
             yield start, text.slice(start, step)
-
-
-def _batch(fields: Fields, schema: pa.Schema) -> tuple[Int64s, pa.RecordBatch, Counter[str]]:
-    """Return which values fit their types, their rows, and what was changed in them."""
-    size = len(fields.rows)
-    arrays, fits, cut = [], np.ones(size, np.bool_), np.zeros(size, np.bool_)
-    for column in schema:
-        array = fields.columns.get(column.name)
-        if array is None:
-            array = pa.nulls(size, column.type)
-        elif array.type != column.type:
-            found = typed(array, column.type)
-            array = found.array
-            fits = fits if found.fits is None else fits & found.fits
-            cut = cut if found.cut is None else cut | found.cut
-        arrays.append(array)
-    batch, rows = batch_of(arrays, schema, size), fields.rows
-    if not fits.all():
-        batch, rows = batch.filter(pa.array(fits)), rows[fits]
-    changed = {CUT: cut, **fields.counted}
-    return rows, batch, Counter({reason: int(np.count_nonzero(which & fits)) for reason, which in changed.items()})
-
-
-class _Rows:
-    """Values that are read one by one.
-
-    Attributes:
-        rejects: number of the value → reason.
-        counted: what was changed in the others.
-        new: names of columns that the schema should have; not empty = the rest is void.
-    """
-
-    def __init__(self, parser: TextParser[Any], schema: pa.Schema) -> None:
-        self._parser = parser
-        self._schema = schema
-        self._fitters = {column.name: text_fitter(column.type) for column in schema}
-        self._rows: list[int] = []
-        self._cells: list[list[Any]] = [[] for _ in schema]
-        self.rejects: dict[int, str] = {}
-        self.counted: Counter[str] = Counter()
-        self.new: dict[str, None] = {}
-
-    def add(self, number: int, text: str, moment: int) -> None:
-        """Read one value."""
-        changed: Counter[str] = Counter()
-        try:
-            if not text:
-                raise Reject(EMPTY)
-            fields = self._parser.arrange(self._parser.read(text, moment, changed), self._schema, self.new)
-            cells = [self._fit(column, fields.get(column.name), changed) for column in self._schema]
-        except Reject as reject:
-            self.rejects[number] = reject.reason
-            return
-        self._rows.append(number)
-        # Once a value, however many times of it were cut.
-        self.counted += Counter(dict.fromkeys(changed, 1))
-        for cell, others in zip(cells, self._cells, strict=True):
-            others.append(cell)
-
-    def _fit(self, column: pa.Field, text: str | None, changed: Counter[str]) -> Any:
-        if text is None:
-            return None
-        notes = Notes()
-        try:
-            cell = self._fitters[column.name](text, notes)
-        except Unfit as unfit:
-            raise Reject(f"does not fit {type_name(column.type)}") from unfit
-        if notes.cut:
-            changed[CUT] += 1
-        return cell
-
-    def batch(self) -> tuple[Int64s, pa.RecordBatch]:
-        """Return the rows read so far: which values they came from, and their columns."""
-        arrays = [pa.array(cells, column.type) for cells, column in zip(self._cells, self._schema, strict=True)]
-        return np.array(self._rows, np.int64), batch_of(arrays, self._schema, len(self._rows))
