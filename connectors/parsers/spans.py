@@ -64,6 +64,15 @@ def string_columns(data: Bytes, starts: Int64s, ends: Int64s, valid: Bools) -> l
     return [found.slice(number * size, size) for number in range(len(starts))]
 
 
+def empty_as_null(text: pa.StringArray) -> pa.StringArray:
+    """Return the same texts, not copied, with null for those that are empty."""
+    data, bounds = bytes_of(text)
+    filled = np.diff(bounds) > 0
+    return pa.Array.from_buffers(
+        text.type, len(text), [bitmap(filled), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)]
+    )
+
+
 def bitmap(valid: Bools | None) -> pa.Buffer | None:
     """Return which values are not null as Arrow wants it; None = none is null."""
     return None if valid is None or valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))

@@ -45,9 +45,11 @@ SAMPLES = {
     "json": OBJECTS,
     "clf": ACCESS,
     "csv": DELIMITED,
+    "regex": DELIMITED,
 }
 OPTIONS = {
     "raw": [{}],
+    "regex": [{"pattern": r"^(?P<s>[^,]*),(?P<n>[^,]*)", "schema": {"n": "int64"}}],
     "csv": [
         {"columns": ["s", "n", "b"], "schema": {"n": "int64", "b": "bool"}},
         {"columns": ["s"], "delimiter": "\t", "nulls": ["a"]},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re2
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.connectors.parsers.clf import ClfParser
 from ingest.connectors.parsers.csv import CsvParser
+from ingest.connectors.parsers.regex import NO_MATCH, RegexParser
 from tests.builders.parsing import facts, parse, slow
 
 DAMAGE = [b"", b"", b'"', b"\\", b'\\"', b"\0", b"\xff", b"\xc3", b" ", b"  ", b"\t", b"\r", b"\n", b"-", b"[", b"]"]
@@ -169,3 +171,60 @@ def test_csv(case):
 @given(blocks(csv_lines(",")))
 def test_csv_with_other_nulls(block):
     assert_alike(CsvParser(CsvParser.Options(columns=["x"], nulls=("-", "NULL"), quote="a")), block)
+
+
+# ── regex ────────────────────────────────────────────────────────────────────
+
+PATTERNS = {
+    r"^(?P<n>\S+) (?P<t>\S*)(?: (?P<s>.*))?$": {"n": "int64", "t": "timestamp"},
+    r"(?P<s>a+)|(?P<n>[0-9]+)": {"n": "int8"},
+    r"(?s)^(?P<s>.*)$": {"s": "binary"},
+    r"(?i)n=(?P<n>[^ ]*)": {"n": "double"},
+    r"(?P<s>)": {},
+}
+REGEX_WORDS = [
+    "1",
+    "7.0",
+    "1.5",
+    "0x10",
+    "n=2",
+    "N=nan",
+    "a",
+    "aa",
+    "é",
+    "",
+    "\n",
+    "\r",
+    "1700000000",
+    "2026-11-23T01:02:03Z",
+]
+REGEX_LINES = st.lists(st.sampled_from(REGEX_WORDS), max_size=4).map(" ".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(blocks(REGEX_LINES), st.sampled_from(list(PATTERNS)))
+def test_regex(block, pattern):
+    parser = RegexParser(RegexParser.Options(pattern=pattern, schema=PATTERNS[pattern]))
+    assert_alike(parser, block)
+
+
+@settings(max_examples=300, deadline=None)
+@given(blocks(REGEX_LINES), st.sampled_from(list(PATTERNS)))
+def test_regex_finds_what_re2_itself_finds(block, pattern):
+    parser = RegexParser(RegexParser.Options(pattern=pattern))
+    parsed = parse(parser, block)
+    rows = dict(zip(parsed.rows.tolist(), parsed.table.to_pylist(), strict=True))
+    reasons = dict(zip(parsed.rejects.tolist(), parsed.reasons, strict=True))
+    compiled = re2.compile(pattern)
+    for number, value in enumerate(block):
+        try:
+            text = (value or b"").decode()
+        except UnicodeDecodeError:
+            continue
+        if not text:
+            continue
+        match = compiled.search(text)
+        if match is None:
+            assert reasons[number] == NO_MATCH
+        else:
+            assert rows[number] == {name: group or None for name, group in match.groupdict().items()}
