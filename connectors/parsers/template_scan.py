@@ -1,8 +1,10 @@
-"""The marks of many lines at once, and by them which lines look alike. See `json_template`."""
+"""The marks of many lines at once, and by them which lines look alike. See `template`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +12,17 @@ import pyarrow as pa
 
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.escapes import escapes_in, without_escapes, wrong_escapes
-from ingest.connectors.parsers.places import places_of
-from ingest.connectors.parsers.spans import COLON, QUOTE, Bytes, bytes_of
+from ingest.connectors.parsers.places import Block
+from ingest.connectors.parsers.spans import QUOTE, Bytes
 
 _SPACE = 0x20
 _STEP, _STIR = np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B)
+
+
+Finder: TypeAlias = Callable[[Bytes, Bools, Int64s], Int64s]
+"""Takes bytes of lines with all escapes filled in, which of them are quotes, and int64[n + 1], where lines start and
+the last one ends; returns the marks, ascending. Before each mark are two bytes of its line at least.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class Scan:
     def signatures(self, rows: Int64s) -> npt.NDArray[np.uint64]:
         """Return for some lines a number that is the same for lines of one shape; 0 = the line has no mark.
 
-        It is made of the number of marks and the last two bytes of each name.
+        It is made of the number of marks and the two bytes before each.
         """
         result = np.zeros(self.rows, np.uint64)
         marked = self.count > 0
@@ -72,18 +80,15 @@ class Scan:
         return self.data[self.starts[row] : self.ends[row]].tobytes()
 
 
-def scan(text: pa.StringArray) -> Scan:
-    """Look at all bytes of at least one line; each begins with { and ends with }."""
-    content, places = bytes_of(text)
-    data, bounds = content[places[0] : places[-1]], places - places[0]
+def scan(text: pa.StringArray, find: Finder) -> Scan:
+    """Look at all bytes of at least one line; none ends with a backslash."""
+    block = Block.of(text)
+    data, bounds = block.data, block.bounds
     escapes = escapes_in(data)
     odd = _odd(data, bounds, escapes)
     plain = without_escapes(data, escapes) if len(escapes) else data
     quoted = plain == QUOTE
-    found = plain == COLON
-    found[1:] &= quoted[:-1]
-    marks = places_of(found)
-    marks -= 1
+    marks = find(plain, quoted, bounds)
     first = np.searchsorted(marks, bounds)
     quotes = int(np.count_nonzero(quoted))
     return Scan(data, plain, escapes, bounds[:-1], bounds[1:], odd, quotes, marks, first[:-1], np.diff(first))
@@ -102,7 +107,7 @@ def _odd(data: Bytes, bounds: Int64s, escapes: Int64s) -> Bools | None:
 
 
 def _words(data: Bytes, marks: Int64s) -> npt.NDArray[np.uint32]:
-    """Return the two bytes before each mark, stirred; there are two at least, a brace and a quote."""
+    """Return the two bytes before each mark, stirred."""
     words = data[marks - 2].astype(np.uint32)
     words <<= np.uint32(8)
     words |= data[marks - 1]
