@@ -20,6 +20,9 @@ from ingest.connectors.parsers.template import Leaf, Template
 
 MARK = b'":'
 
+TELLING = 2
+"""Before a mark are a brace and a quote at least."""
+
 MOST_MARKS = 256
 """Lines with more members than this are not learned from."""
 

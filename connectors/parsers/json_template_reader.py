@@ -11,7 +11,7 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.batches import Piece, batch_of
 from ingest.connectors.parsers.json_rows import Rules
-from ingest.connectors.parsers.json_template import JsonTemplate, Member, marks_in
+from ingest.connectors.parsers.json_template import TELLING, JsonTemplate, Member, marks_in
 from ingest.connectors.parsers.json_template_arrays import Column, Nulls, arrays_of
 from ingest.connectors.parsers.json_template_cells import NULL, Cells, cells_of
 from ingest.connectors.parsers.json_template_columns import Columns, way
@@ -56,7 +56,7 @@ class TemplateReader:
 
     def _chunk(self, lines: pa.StringArray, start: int, left: Bools) -> list[Piece]:
         """Read some lines, of which the first is number `start`; clear those that were read in `left`."""
-        seen = scan(lines, marks_in)
+        seen = scan(lines, marks_in, TELLING)
         placed = self._shapes.match(seen, self._is_worth)
         if not placed:
             return []

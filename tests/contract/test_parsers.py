@@ -40,15 +40,31 @@ DELIMITED = (
     b"s,n,b",
     b"\r",
 )
+PAIRS = (
+    b'ts=2026-11-23T01:02:03Z level=info msg="two words" status=200',
+    b'level="say \\"hi\\"" user=bob flag',
+    b"level= status=007\r",
+    b"level=a level=b",
+    b'level="a',
+    b"status=1.5",
+    b"just words",
+)
 SAMPLES = {
     "raw": (b"a line", b"\xff\xfe", b"caf\xc3\xa9\r", b"\0"),
     "json": OBJECTS,
     "clf": ACCESS,
     "csv": DELIMITED,
     "regex": DELIMITED,
+    "logfmt": PAIRS,
 }
 OPTIONS = {
     "raw": [{}],
+    "logfmt": [
+        {},
+        {"schema": {"ts": "timestamp", "level": "string", "status": "int32"}},
+        {"schema": {"status": "double"}, "unknown": "drop"},
+        {"schema": {"level": "string", "status": "int8"}, "unknown": "quarantine"},
+    ],
     "regex": [{"pattern": r"^(?P<s>[^,]*),(?P<n>[^,]*)", "schema": {"n": "int64"}}],
     "csv": [
         {"columns": ["s", "n", "b"], "schema": {"n": "int64", "b": "bool"}},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import re2
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.connectors.parsers.clf import ClfParser
 from ingest.connectors.parsers.csv import CsvParser
+from ingest.connectors.parsers.logfmt import LogfmtParser
+from ingest.connectors.parsers.logfmt_template import LogfmtShapes
 from ingest.connectors.parsers.regex import NO_MATCH, RegexParser
 from tests.builders.parsing import facts, parse, slow
 
@@ -228,3 +231,82 @@ def test_regex_finds_what_re2_itself_finds(block, pattern):
             assert reasons[number] == NO_MATCH
         else:
             assert rows[number] == {name: group or None for name, group in match.groupdict().items()}
+
+
+# ── logfmt ───────────────────────────────────────────────────────────────────
+
+KEYS = ["s", "n", "t", "b", "u", "x.y", "é", "rest", "N", "a-b", "k\\", "max"]
+VALUES = r"""
+a¦a=b¦/x?q=1&r=2¦a"b¦a\b¦C:\dir\¦é¦-¦true¦1¦007¦1.5¦0x10¦=¦==¦"a"¦""¦"a b"¦"a=b c=d"¦"say \"hi\""¦"\u00e9\n"¦"\x"
+"\ud83d\ude00"¦"\ud800"¦"a¦"¦a"¦"a"b¦2026-11-23¦"\\"¦" n=1"¦"1"¦"2026-11-23T01:02:03.1234567Z"¦"\/\b"¦"="¦"
+"""
+VALUES = ["", '"\t"', "\x7f", "\u00a0", *VALUES.strip().replace("\n", "¦").split("¦")]
+FITTING = {
+    "s": words("a", "b c", '"two words"', '"say \\"hi\\""', '"\\u00e9"', "/x?q=1", "", '""', 'a"b'),
+    "n": words("1", "-7", "12", '"5"', ""),
+    "t": words("2026-11-23T01:02:03Z", '"2026-11-23 01:02:03"', "1700000000"),
+    "b": words("true", "False"),
+}
+
+
+@st.composite
+def logfmt_lines(draw: st.DrawFn) -> str:
+    keys = draw(st.lists(st.sampled_from(KEYS), max_size=5, unique=draw(st.booleans())))
+    pairs = [key if draw(st.integers(0, 9)) == 0 else f"{key}={draw(st.sampled_from(VALUES))}" for key in keys]
+    return (
+        draw(words("", "", "", " ", "="))
+        + draw(words(" ", " ", " ", "  ", "\t")).join(pairs)
+        + draw(words("", "", "", " ", "\r", "\\"))
+    )
+
+
+@st.composite
+def usual_logfmt_blocks(draw: st.DrawFn) -> list[bytes | None]:
+    """Lines of one or two shapes."""
+    shapes = st.lists(st.sampled_from([*FITTING, "u", "x.y"]), min_size=1, max_size=4, unique=True)
+    some = draw(st.lists(shapes, min_size=1, max_size=2))
+    lines = []
+    for _ in range(draw(st.integers(1, 12))):
+        values = [(key, draw(FITTING.get(key, st.sampled_from(VALUES)))) for key in draw(st.sampled_from(some))]
+        lines.append(" ".join(f"{key}={value}" for key, value in values))
+    return [draw(damaged(st.just(line))) for line in lines]
+
+
+LOGFMT_BLOCKS = st.one_of(usual_logfmt_blocks(), usual_logfmt_blocks(), blocks(logfmt_lines()))
+LOGFMT = {"s": "string", "n": "int64", "t": "timestamp", "b": "bool"}
+
+
+def logfmt(**options) -> LogfmtParser:
+    made = LogfmtParser(LogfmtParser.Options(**options))
+    made.shapes = LogfmtShapes(1, 1)
+    return made
+
+
+@settings(max_examples=500, deadline=None)
+@given(LOGFMT_BLOCKS, words("rest", "drop", "quarantine"))
+@example([b'u="a"b" n=1', b'u="a" n=2', b'u=" n=3'], "drop")
+@example([b'u=a" n=1', b'u="a" n=2', b"u=a\\ n=1", b"u=a\\"], "rest")
+@example([b"a= n=1", b"a=b n=2", b"a= n="], "rest")
+def test_logfmt(block, unknown):
+    assert_alike(logfmt(schema=LOGFMT, unknown=unknown), block)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LOGFMT_BLOCKS)
+def test_logfmt_without_a_schema(block):
+    parser, schema = logfmt(max_columns=4), pa.schema([])
+    for _ in range(3):
+        assert_alike(parser, block, schema=schema)
+        new = parse(parser, block, schema=schema).new_columns
+        if not new:
+            return
+        schema = pa.schema([*schema, *new])
+    raise AssertionError("new columns without end")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(LOGFMT_BLOCKS, min_size=2, max_size=3), words("rest", "drop", "quarantine"))
+def test_what_was_learned_of_logfmt_before_changes_nothing(several, unknown):
+    parser = logfmt(schema=LOGFMT, unknown=unknown)
+    for block in several:
+        assert_alike(parser, block)
