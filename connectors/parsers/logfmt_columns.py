@@ -22,7 +22,7 @@ from ingest.connectors.parsers.template_scan import Scan
 from ingest.connectors.parsers.template_shapes import Placed
 from ingest.connectors.parsers.text_parser import Fields
 
-_SPACE = 0x20
+_SPACE, _UNICODE, _SLASH = b" u/"
 
 
 def fields_of(scan: Scan, group: Placed[Template], taken: Collection[str], rest: str | None) -> Fields:
@@ -43,13 +43,11 @@ def fields_of(scan: Scan, group: Placed[Template], taken: Collection[str], rest:
     for number, column in enumerate(looked):
         _refuse(column, quoted[number], fits, number in others)
     if len(scan.escapes):
-        escaped = holding(scan.escapes, starts, ends)
-        kept = np.ones(len(names), np.bool_)
-        kept[others] = False
-        fits &= ~(escaped & ~(quoted & kept[:, None])).any(axis=0)
-    chosen = None if fits.all() else pa.array(fits)
-    columns = [_read(column, chosen, bool(len(scan.escapes))) for column in columns]
-    fields = dict(zip(names, columns, strict=True))
+        fits &= ~(holding(scan.escapes, starts, ends) & ~quoted).any(axis=0)
+        fits &= ~holding(_foreign(scan), starts[others], ends[others]).any(axis=0)
+    if not fits.all():
+        columns = [column.filter(pa.array(fits)) for column in columns]
+    fields = dict(zip(names, map(unescaped, columns) if len(scan.escapes) else columns, strict=True))
     if others and rest is not None:
         fields[rest] = _objects([names[number] for number in others], [columns[number] for number in others])
     return Fields(group.rows[fits], fields)
@@ -91,14 +89,15 @@ def _refuse(column: pa.StringArray, quoted: Bools, fits: Bools, plain: bool) -> 
     fits[lines[np.where(spaces, ~quoted[lines], quoted[lines] | plain)]] = False
 
 
-def _read(column: pa.StringArray, chosen: pa.BooleanArray | None, escaped: bool) -> pa.StringArray:
-    """Return the texts of the chosen lines, None = all, as they are meant."""
-    column = column if chosen is None else column.filter(chosen)
-    return unescaped(column) if escaped else column
+def _foreign(scan: Scan) -> Int64s:
+    """Return the escapes that the reference would write in another way."""
+    letters = scan.data[scan.escapes + 1]
+    found: Int64s = scan.escapes[(letters == _UNICODE) | (letters == _SLASH)]
+    return found
 
 
 def _objects(names: list[str], columns: list[pa.StringArray]) -> pa.StringArray:
-    """Return JSON texts of objects; nothing in the columns needs an escape."""
+    """Return JSON texts of objects; what needs an escape in the columns has it."""
     pieces = []
     for number, (name, column) in enumerate(zip(names, columns, strict=True)):
         opening = "{" if number == 0 else '",'

@@ -122,6 +122,7 @@ CONFORMING = {
     "shapes": (["level=a status=1", "status=2 level=b", "ok=true", LINE], SCHEMA),
     "carriage returns": (["level=a status=1\r", "level=b status=2\r"], SCHEMA),
     "rest": (['level=a user=bob q="x y"', "level=b user=é q=", "level=c"], SCHEMA),
+    "escapes in rest": ([r'level=a err="\"x\" \\ \n"', 'level=b err="x"', 'level=c err=""'], SCHEMA),
     "agreed columns": (["a=1 b=2", 'a="x y" b='], {}),
 }
 
@@ -169,7 +170,7 @@ def test_what_templates_can_not_prove_is_read_alone_and_its_neighbours_are_not(l
 def test_rest_is_read_alone_where_its_text_needs_escapes(monkeypatch):
     made, seen = parser(), []
     monkeypatch.setattr(made, "read", lambda text, moment, counted: seen.append(text) or {})
-    odd = ['level=a user=b"c', r'level=a user="\n"', r"level=a user=C:\n"]
+    odd = ['level=a user=b"c', r'level=a user="\/"', r'level=a user="\u00e9"', r"level=a user=C:\n"]
 
     parse(made, [line.encode() for line in [*odd, *["level=a user=bob"] * 9]])
 
