@@ -114,14 +114,7 @@ def _fields(
     columns = dict(zip(names, string_columns(block.data, starts, ends, valid), strict=True))
     seconds, known = _seconds(columns["time"])
     columns["time"] = pa.array(seconds * _SECOND).cast(TIME)
-    fields = Fields(rows, columns)
-    return fields if known.all() else _only(fields, known)
-
-
-def _only(fields: Fields, chosen: Bools) -> Fields:
-    return Fields(
-        fields.rows[chosen], {name: column.filter(pa.array(chosen)) for name, column in fields.columns.items()}
-    )
+    return Fields(rows, columns).only(known)
 
 
 def _seconds(times: pa.StringArray) -> Checked:

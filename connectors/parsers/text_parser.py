@@ -49,6 +49,14 @@ class Fields:
     columns: Mapping[str, pa.Array]
     counted: Mapping[str, Bools] = field(default_factory=dict)
 
+    def only(self, chosen: Bools) -> Fields:
+        """Return some of the values: bool[k]."""
+        if chosen.all():
+            return self
+        mask = pa.array(chosen)
+        columns = {name: column.filter(mask) for name, column in self.columns.items()}
+        return Fields(self.rows[chosen], columns, {reason: which[chosen] for reason, which in self.counted.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -68,6 +76,8 @@ class TextParser(Parser[O]):
     @abc.abstractmethod
     def split(self, text: pa.StringArray, moments: Int64s, schema: pa.Schema) -> Sequence[Fields | Refused]:
         """Return what can be said of values without reading them one by one, of each at most once.
+
+        What is split has the fields that `read` finds; whether these fit their types is not asked here.
 
         Args:
             text: n > 0 values, none of them null or empty.

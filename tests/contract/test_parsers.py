@@ -49,6 +49,16 @@ PAIRS = (
     b"status=1.5",
     b"just words",
 )
+MESSAGES = (
+    b"<34>1 2026-11-23T01:02:03.003Z web-1 su 77 ID47 - \xef\xbb\xbfhello",
+    b'<34>1 2026-11-23T01:02:03+01:00 web-1 su - - [a b="c \\"]"] hello',
+    b"<34>1 2026-02-30T01:02:03Z web-1 su - - -",
+    b"<34>1 - - - - -",
+    b"<13>Nov 23 01:02:03 web-1 su[77]: hello\r",
+    b"Feb 29 01:02:03 web-1 kernel: [1.5] hello",
+    b"2026-11-23T01:02:03Z web-1 hello",
+    b"<192>x",
+)
 SAMPLES = {
     "raw": (b"a line", b"\xff\xfe", b"caf\xc3\xa9\r", b"\0"),
     "json": OBJECTS,
@@ -56,9 +66,11 @@ SAMPLES = {
     "csv": DELIMITED,
     "regex": DELIMITED,
     "logfmt": PAIRS,
+    "syslog": MESSAGES,
 }
 OPTIONS = {
     "raw": [{}],
+    "syslog": [{}, {"timezone": "Europe/Berlin"}],
     "logfmt": [
         {},
         {"schema": {"ts": "timestamp", "level": "string", "status": "int32"}},

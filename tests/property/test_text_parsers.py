@@ -12,6 +12,7 @@ from ingest.connectors.parsers.csv import CsvParser
 from ingest.connectors.parsers.logfmt import LogfmtParser
 from ingest.connectors.parsers.logfmt_template import LogfmtShapes
 from ingest.connectors.parsers.regex import NO_MATCH, RegexParser
+from ingest.connectors.parsers.syslog import SyslogParser
 from tests.builders.parsing import facts, parse, slow
 
 DAMAGE = [b"", b"", b'"', b"\\", b'\\"', b"\0", b"\xff", b"\xc3", b" ", b"  ", b"\t", b"\r", b"\n", b"-", b"[", b"]"]
@@ -42,7 +43,7 @@ def blocks(lines: st.SearchStrategy[str]) -> st.SearchStrategy[list[bytes | None
     good = lines.map(lambda line: line.encode("utf-8", "surrogatepass"))
     mixed = st.lists(st.one_of(damaged(lines), damaged(lines), good, HOSTILE), max_size=12)
     many = st.tuples(st.lists(good, min_size=1, max_size=4), mixed).map(lambda both: both[0] * 170 + both[1] + both[0])
-    return mixed | many
+    return mixed | mixed | mixed | mixed | many
 
 
 def words(*choices: str) -> st.SearchStrategy[str]:
@@ -310,3 +311,130 @@ def test_what_was_learned_of_logfmt_before_changes_nothing(several, unknown):
     parser = logfmt(schema=LOGFMT, unknown=unknown)
     for block in several:
         assert_alike(parser, block)
+
+
+# ── syslog ───────────────────────────────────────────────────────────────────
+
+PRIORITIES = words("<13>", "<13>", "<191>", "<0>", "<00>", "<192>", "<013>", "<1>>", "<a>", "<>", "<", "<13", "")
+ISO_TIMES = words(
+    "2026-11-23T01:02:03Z", "2026-11-23T01:02:03.1234567+05:45", "2026-02-30T01:02:03Z", "-", "2026-11-23T01:02:03"
+)
+LOCAL_TIMES = [
+    "Nov 23 01:02:03",
+    "Nov  3 23:59:59",
+    "Feb 29 00:00:00",
+    "Oct 25 02:30:00",
+    "Mar 29 02:30:00",
+    "Dec 31 23:59:59",
+]
+LOCAL_TIMES += [
+    "Nov 31 01:02:03",
+    "Nov  0 01:02:03",
+    "nov 23 01:02:03",
+    "Nov 23 24:00:00",
+    "Nov 2  01:02:03",
+    "Nov 23 01:02:60",
+]
+LOCAL_TIMES += [
+    "2026-11-23T01:02:03Z",
+    "2026-11-23T01:02:03.5-08:00",
+    "2026-11-23T01:02:03",
+    "2026-11-23T01",
+    "2026-11-23t01:02:03Z",
+]
+TOKENS = words(
+    "a",
+    "web-1",
+    "-",
+    "su[77]:",
+    "su:",
+    "é",
+    "1",
+    "",
+    "[",
+    "]",
+    ":",
+    "a[b]c[1]:",
+    "a]b[1]:",
+    "-[-]:",
+    "a[:",
+    "[1]:",
+    "x[]:",
+)
+TAILS = [
+    "",
+    " ",
+    "-",
+    "- ",
+    "- x",
+    "-  x",
+    "- \ufeffx",
+    "-x",
+    "[a]",
+    "[a] ",
+    "[a] x",
+    '[a b="c d"] x',
+    '[a b="]"] x',
+    '[a b="\\""][c] \ufeff\ufeffx',
+]
+TAILS += [
+    "[]",
+    "[a",
+    "[a]x",
+    '[a b="c] x',
+    "[a b] x",
+    '[a  b="c"]',
+    "message",
+    "- x\n",
+    "[a] x\ny",
+    '[a b="\n"]',
+    "- -",
+    "-\r",
+]
+MOMENTS = [
+    -1,
+    -5,
+    0,
+    1_795_395_600_000,
+    1_771_995_600_000,
+    1_709_164_800_000,
+    253_370_764_799_999,
+    253_370_764_800_000,
+    1 << 62,
+]
+
+
+@st.composite
+def syslog_lines(draw: st.DrawFn) -> str:
+    if draw(st.booleans()):
+        header = [draw(ISO_TIMES), *(draw(TOKENS) for _ in range(draw(st.sampled_from([4, 4, 4, 4, 3, 5]))))]
+        return (
+            f"{draw(PRIORITIES)}{draw(words('1', '1', '1', '2', ''))} {' '.join(header)} {draw(st.sampled_from(TAILS))}"
+        )
+    body, end = " ".join(draw(st.lists(TOKENS, max_size=4))), draw(words("", "", " ", "\r"))
+    return f"{draw(PRIORITIES | st.just(''))}{draw(st.sampled_from(LOCAL_TIMES))} {body}{end}"
+
+
+@st.composite
+def usual_syslog_lines(draw: st.DrawFn) -> str:
+    if draw(st.booleans()):
+        tail = draw(words("- hello world", "-", '[a@1 b="c"] hello', "[x] \ufeffy"))
+        return f"<{draw(st.integers(0, 191))}>1 {draw(ISO_TIMES)} web-1 su {draw(words('77', '-'))} ID47 {tail}"
+    tag = draw(words("su[77]: hello", "kernel: [12.5] x", "no tag", "su:", "CRON[1]: (root) CMD (x)"))
+    return (
+        f"{draw(words('', '<13>', '<165>'))}{draw(st.sampled_from(LOCAL_TIMES[:6] + LOCAL_TIMES[12:14]))} web-1 {tag}"
+    )
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    blocks(syslog_lines() | usual_syslog_lines()),
+    words("UTC", "Europe/Berlin", "America/St_Johns"),
+    st.lists(st.sampled_from(MOMENTS), min_size=1, max_size=5),
+)
+@example([b"<13>", b"1 - - - - - -"], "UTC", [-1])
+@example([b"<13>1", b" - - - - - -"], "UTC", [-1])
+@example([b"Nov 23 01:02:03 ", b"web su: x"], "UTC", [0])
+def test_syslog(block, zone, moments):
+    given_moments = [moments[row % len(moments)] for row in range(len(block))]
+    assert_alike(SyslogParser(SyslogParser.Options(timezone=zone)), block, moments=given_moments)
