@@ -19,7 +19,7 @@ from ingest.connectors.parsers.spans import BACKSLASH, QUOTE, bytes_of, exactly,
 from ingest.connectors.parsers.text_parser import Fields
 from ingest.connectors.parsers.time_columns import FIRST_US, LAST_US, TIME
 
-_SPACE, _OPEN, _CLOSE, _PLUS, _MINUS, _RETURN = b" []+-\r"
+_SPACE, _OPEN, _CLOSE, _PLUS, _MINUS = b" []+-"
 _SECOND = 1_000_000
 _TIME_WIDTH = 26
 _SIGN = 21
@@ -34,33 +34,34 @@ def split(text: pa.StringArray) -> list[Fields]:
     """Return the lines that are of the format, the common ones and the combined ones apart."""
     block = Block.of(text)
     spaces, quotes = block.places(_SPACE), block.places(QUOTE)
-    plain = block.data[block.ends - 1] != _RETURN
+    common = (quotes.count == _COMMON_QUOTES) & (spaces.count == _COMMON_SPACES)
+    combined = (quotes.count >= _COMBINED_QUOTES) & (spaces.count >= _COMBINED_SPACES)
     escaped = block.holding(BACKSLASH)
     if escaped is not None:
-        plain &= ~escaped
-    common = plain & (quotes.count == _COMMON_QUOTES) & (spaces.count == _COMMON_SPACES)
-    combined = plain & (quotes.count >= _COMBINED_QUOTES) & (spaces.count >= _COMBINED_SPACES)
+        common &= ~escaped
+        combined &= ~escaped
+    ends = block.ends - block.returned
     found = []
     if common.any():
-        found.append(_common(block, spaces, quotes, np.flatnonzero(common)))
+        found.append(_common(block, ends, spaces, quotes, np.flatnonzero(common)))
     if combined.any():
-        found.append(_combined(block, spaces, quotes, np.flatnonzero(combined)))
+        found.append(_combined(block, ends, spaces, quotes, np.flatnonzero(combined)))
     return found
 
 
-def _common(block: Block, spaces: Places, quotes: Places, rows: Int64s) -> Fields:
+def _common(block: Block, ends: Int64s, spaces: Places, quotes: Places, rows: Int64s) -> Fields:
     space, quote = spaces.table(rows, _COMMON_SPACES), quotes.table(rows, _COMMON_QUOTES)
-    ends = block.ends[rows]
+    ends = ends[rows]
     right = _begins_well(block, rows, space, quote) & (ends > space[8] + 1)
     return _fields(block, rows, right, _spans(block.starts[rows], space, quote, ends), _COMMON)
 
 
-def _combined(block: Block, spaces: Places, quotes: Places, rows: Int64s) -> Fields:
+def _combined(block: Block, ends: Int64s, spaces: Places, quotes: Places, rows: Int64s) -> Fields:
     space, quote = spaces.table(rows, _COMBINED_SPACES), quotes.table(rows, _COMBINED_QUOTES)
     right = _begins_well(block, rows, space, quote)
     right &= (space[9] > space[8] + 1) & (quote[2] == space[9] + 1)
     right &= (block.data[quote[3] + 1] == _SPACE) & (quote[4] == quote[3] + 2)
-    ends, after = block.ends[rows], quote[5] + 1
+    ends, after = ends[rows], quote[5] + 1
     more = after < ends
     right[more] &= block.data[after[more]] == _SPACE
     spans = _spans(block.starts[rows], space, quote, space[9])

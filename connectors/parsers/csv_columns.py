@@ -52,12 +52,10 @@ def cells_of(text: pa.StringArray, dialect: Dialect, number: int) -> Cells:
     """
     block = Block.of(text)
     delimiters, quotes = _places(block, dialect)
-    returned = block.data[block.ends - 1] == _RETURN
+    returned = block.returned
     fits = delimiters.count == number - 1
     if int(block.data.min()) <= _RETURN:
         fits &= (block.places(_RETURN).count == returned) & (block.places(_NEWLINE).count == 0)
-    if quotes is not None:
-        fits &= quotes.count % 2 == 0
     rows = np.flatnonzero(fits)
     starts, ends = np.empty((2, number, len(rows)), np.int64)
     starts[0], ends[:-1], ends[-1] = block.starts[rows], delimiters.table(rows, number - 1), block.ends[rows]

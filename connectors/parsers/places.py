@@ -10,6 +10,7 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.spans import Bytes, bytes_of
 
+_RETURN = ord("\r")
 _FIRST_BIT = np.array([(byte & -byte).bit_length() - 1 for byte in range(1, 256)], np.int64)
 
 
@@ -40,6 +41,12 @@ class Block:
     def rows(self) -> int:
         """Return n."""
         return len(self.bounds) - 1
+
+    @property
+    def returned(self) -> Bools:
+        """Return which lines end with a carriage return; none is empty."""
+        found: Bools = self.data[self.ends - 1] == _RETURN
+        return found
 
     def places(self, byte: int) -> Places:
         """Return where a byte is."""

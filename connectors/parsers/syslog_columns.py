@@ -24,7 +24,7 @@ from ingest.connectors.parsers.text_parser import Fields
 from ingest.connectors.parsers.time_columns import TIME
 
 _SPACE, _LESS, _GREATER, _ONE, _ZERO, _DASH, _PLUS, _COLON = b" <>10-+:"
-_OPEN, _CLOSE, _T, _Z, _RETURN = b"[]TZ\r"
+_OPEN, _CLOSE, _T, _Z = b"[]TZ"
 _BOM = "\ufeff".encode()
 _HEADER = ("time", "hostname", "app_name", "proc_id", "msg_id")
 _HEADER_SPACES = len(_HEADER) + 1
@@ -96,7 +96,7 @@ def split(text: pa.StringArray, moments: Int64s, zone: tzinfo) -> Sequence[Field
 def _lines(block: Block) -> _Lines:
     """Return the lines whose priority, if they have one, is right."""
     data, starts = block.data, block.starts
-    ends = block.ends - (data[block.ends - 1] == _RETURN)
+    ends = block.ends - block.returned
     lines = _Lines(block, block.places(_SPACE), np.arange(block.rows), starts, ends, np.full(block.rows, -1))
     right = data[starts] != _LESS
     if right.all():
@@ -118,12 +118,11 @@ def _windows(data: Bytes, starts: Int64s, size: int) -> Bytes:
     return np.frombuffer(windows(data, size)[starts].tobytes(), np.uint8).reshape(-1, size)
 
 
-def _is_zoned(data: Bytes, starts: Int64s, ends: Int64s) -> Bools:
-    """Return which texts, if they are times of ISO 8601, have the usual form with a zone."""
+def _is_zoned(data: Bytes, ends: Int64s) -> Bools:
+    """Return which texts, if they are times of ISO 8601, say their zone in a usual way."""
     zone = data.take(ends - len("+01:00"), mode="clip")
     colon = data.take(ends - len(":00"), mode="clip")
     zoned: Bools = (data[ends - 1] == _Z) | (((zone == _PLUS) | (zone == _DASH)) & (colon == _COLON))
-    zoned &= (ends - starts >= _SHORTEST_ISO) & (data.take(starts + _DATE, mode="clip") == _T)
     return zoned
 
 
@@ -137,7 +136,7 @@ def _modern(lines: _Lines) -> list[Fields]:
     begin, end, tail = space[:-1] + 1, space[1:], space[-1] + 1
     valid = ~exactly(data, begin, end, b"-")
     right = (end > begin).all(axis=0) & (space[0] == lines.starts + 1) & (tail < lines.ends)
-    right &= ~valid[0] | _is_zoned(data, begin[0], end[0])
+    right &= ~valid[0] | _is_zoned(data, end[0])
     kind = data.take(tail, mode="clip")
     found = []
     for byte, read in ((_DASH, _without_data), (_OPEN, _with_data)):
@@ -178,7 +177,7 @@ def _iso(lines: _Lines) -> Fields:
     """Return lines that begin with a time of ISO 8601."""
     lines = lines.only(lines.spaces.count[lines.rows] > 1)
     ends = lines.spaces.table(lines.rows, 1)[0]
-    right = _is_zoned(lines.block.data, lines.starts, ends)
+    right = _is_zoned(lines.block.data, ends)
     lines, ends = lines.only(right), ends[right]
     date = _windows(lines.block.data, lines.starts, _DATE)
     right = is_digit(date[:, _DIGITS]).all(axis=1) & (date[:, _DASHES] == _DASH).all(axis=1)

@@ -73,6 +73,14 @@ def test_fields_of_a_line(parser, line, fields):
         (COMBINED[:-1].encode() + b'\\"', NOT_A_LOG_LINE),
         ((COMMON + ' "only a referrer"').encode(), NOT_A_LOG_LINE),
         ((COMMON + " more").encode(), NOT_A_LOG_LINE),
+        ((COMMON + ' x "-" "-"').encode(), NOT_A_LOG_LINE),
+        ((COMMON + '  "-" "-"').encode(), NOT_A_LOG_LINE),
+        ((COMMON[:-4] + ' "-" "-"').encode(), NOT_A_LOG_LINE),
+        ((COMMON + ' "-"x"-"').encode(), NOT_A_LOG_LINE),
+        ((COMMON + ' "-" x "-"').encode(), NOT_A_LOG_LINE),
+        ((COMMON + ' "-"  "-"').encode(), NOT_A_LOG_LINE),
+        (COMMON.replace("[", "(").encode(), NOT_A_LOG_LINE),
+        (COMBINED.replace(" -0700]", " -0700)").encode(), NOT_A_LOG_LINE),
         (COMMON.replace("frank", "fr ank").encode(), NOT_A_LOG_LINE),
         (COMMON.replace("/apache_pb.gif", '/"a"').encode(), NOT_A_LOG_LINE),
         (COMMON.replace("10/Oct", "31/Sep").encode(), "does not fit timestamp"),
@@ -95,7 +103,8 @@ def test_a_block_of_both_formats_is_read_without_reading_lines_alone(parser, mon
     def fail(*arguments):
         raise AssertionError
 
-    lines = [line.encode() for line in (COMMON, COMBINED, COMBINED + ' "x"')] * 500
+    some = (COMMON, COMBINED, COMBINED + ' "x"', COMMON + "\r", COMBINED + "\r", COMBINED + " x\r")
+    lines = [line.encode() for line in some] * 500
     expected = facts(parse(slow(parser), lines))
     monkeypatch.setattr(parser, "read", fail)
 
