@@ -29,10 +29,10 @@ csv.field_size_limit(1 << 31)
 class CsvOptions(Options):
     """How the fields are called and separated."""
 
-    columns: Annotated[
+    fields: Annotated[
         list[str],
         option(
-            "The fields of a line, in order. Left out: those of the schema, in its order.",
+            "What the fields of a line are called, in order. Left out: as the schema says, in its order.",
             example=["ts", "status", "path"],
         ),
     ] = []
@@ -52,11 +52,11 @@ class CsvOptions(Options):
     def __post_init__(self) -> None:
         """Refuse columns that nothing names, types that no text can have, and characters that are none."""
         if not self.names:
-            raise ConfigError("columns", "missing; name the fields, here or in a schema")
-        check_names("columns" if self.columns else "schema", self.names)
+            raise ConfigError("fields", "missing; name the fields of a line, here or in a schema")
+        check_names("fields" if self.fields else "schema", self.names)
         for name in self.schema:
             if name not in self.names:
-                raise ConfigError(f"schema.{name}", f"not among the columns {', '.join(self.names)}")
+                raise ConfigError(f"schema.{name}", f"not among the fields {', '.join(self.names)}")
         check_types(self.schema, text_fitter)
         for key, character in (("delimiter", self.delimiter), ("quote", self.quote)):
             if len(character) != 1 or not character.isascii() or character in "\r\n\0":
@@ -67,7 +67,7 @@ class CsvOptions(Options):
     @property
     def names(self) -> list[str]:
         """Return the columns in the order of the fields."""
-        return self.columns or list(self.schema)
+        return self.fields or list(self.schema)
 
 
 class CsvParser(TextParser[CsvOptions]):
@@ -115,6 +115,8 @@ class CsvParser(TextParser[CsvOptions]):
         fields = lines[0] or [""]
         if fields == self._names:
             raise Reject(HEADER)
-        if len(fields) != len(self._names):
-            raise Reject(TOO_FEW if len(fields) < len(self._names) else TOO_MANY)
+        if len(fields) < len(self._names):
+            raise Reject(TOO_FEW)
+        if len(fields) > len(self._names):
+            raise Reject(TOO_MANY)
         return {name: None if field in self._nulls else field for name, field in zip(self._names, fields, strict=True)}

@@ -53,16 +53,14 @@ _PROCESS = re.compile(r"([^\[]+)\[([^\]]*)\]")
 class SyslogOptions(Options):
     """What times mean that do not say it."""
 
-    timezone: Annotated[str, option("The zone of times that say none, by its IANA name.", example="Europe/Berlin")] = (
-        "UTC"
-    )
+    zone: Annotated[str, option("The zone of times that say none, by its IANA name.", example="Europe/Berlin")] = "UTC"
 
     def __post_init__(self) -> None:
         """Refuse a zone that is not known here."""
         try:
-            zone_named(self.timezone)
+            zone_named(self.zone)
         except ValueError as error:
-            raise ConfigError("timezone", str(error)) from error
+            raise ConfigError("zone", str(error)) from error
 
 
 class SyslogParser(TextParser[SyslogOptions]):
@@ -81,7 +79,7 @@ class SyslogParser(TextParser[SyslogOptions]):
 
     def __init__(self, options: SyslogOptions) -> None:
         super().__init__(options)
-        self._zone = zone_named(options.timezone)
+        self._zone = zone_named(options.zone)
 
     def schema(self) -> pa.Schema:
         """Return the columns, the same for all lines."""

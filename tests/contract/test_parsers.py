@@ -70,7 +70,7 @@ SAMPLES = {
 }
 OPTIONS = {
     "raw": [{}],
-    "syslog": [{}, {"timezone": "Europe/Berlin"}],
+    "syslog": [{}, {"zone": "Europe/Berlin"}],
     "logfmt": [
         {},
         {"schema": {"ts": "timestamp", "level": "string", "status": "int32"}},
@@ -79,8 +79,8 @@ OPTIONS = {
     ],
     "regex": [{"pattern": r"^(?P<s>[^,]*),(?P<n>[^,]*)", "schema": {"n": "int64"}}],
     "csv": [
-        {"columns": ["s", "n", "b"], "schema": {"n": "int64", "b": "bool"}},
-        {"columns": ["s"], "delimiter": "\t", "nulls": ["a"]},
+        {"fields": ["s", "n", "b"], "schema": {"n": "int64", "b": "bool"}},
+        {"fields": ["s"], "delimiter": "\t", "nulls": ["a"]},
     ],
     "json": [
         {},

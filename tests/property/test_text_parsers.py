@@ -167,14 +167,14 @@ def csv_lines(delimiter: str) -> st.SearchStrategy[str]:
 @example((",", [b'a,1,"', b'"a,1,2026-11-23', b'x,"1",']))
 def test_csv(case):
     delimiter, block = case
-    options = CsvParser.Options(columns=["x", "n", "t"], schema={"n": "int64", "t": "timestamp"}, delimiter=delimiter)
+    options = CsvParser.Options(fields=["x", "n", "t"], schema={"n": "int64", "t": "timestamp"}, delimiter=delimiter)
     assert_alike(CsvParser(options), block)
 
 
 @settings(max_examples=200, deadline=None)
 @given(blocks(csv_lines(",")))
 def test_csv_with_other_nulls(block):
-    assert_alike(CsvParser(CsvParser.Options(columns=["x"], nulls=("-", "NULL"), quote="a")), block)
+    assert_alike(CsvParser(CsvParser.Options(fields=["x"], nulls=("-", "NULL"), quote="a")), block)
 
 
 # ── regex ────────────────────────────────────────────────────────────────────
@@ -437,4 +437,4 @@ def usual_syslog_lines(draw: st.DrawFn) -> str:
 @example([b"Nov 23 01:02:03 ", b"web su: x"], "UTC", [0])
 def test_syslog(block, zone, moments):
     given_moments = [moments[row % len(moments)] for row in range(len(block))]
-    assert_alike(SyslogParser(SyslogParser.Options(timezone=zone)), block, moments=given_moments)
+    assert_alike(SyslogParser(SyslogParser.Options(zone=zone)), block, moments=given_moments)

@@ -7,8 +7,8 @@ from ingest.connectors.parsers.csv import BAD_QUOTING, HEADER, TOO_FEW, TOO_MANY
 from tests.builders.parsing import facts, parse, read, slow
 
 
-def parser(*columns, **options):
-    return CsvParser(CsvParser.Options(columns=list(columns), **options))
+def parser(*fields, **options):
+    return CsvParser(CsvParser.Options(fields=list(fields), **options))
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,17 @@ def test_usual_lines_are_not_read_alone(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "key", "problem"),
     [
-        ({}, "columns", "missing"),
-        ({"columns": ["a", ""]}, "columns", "needs a name"),
-        ({"columns": ["a", "a"]}, "columns", "twice"),
-        ({"columns": ["a", "A"]}, "columns", "differ only in case"),
-        ({"columns": ["a"], "schema": {"b": "string"}}, "schema.b", "not among the columns a"),
-        ({"columns": ["a"], "schema": {"a": "text"}}, "schema.a", "no type"),
-        ({"columns": ["a"], "schema": {"a": "list<string>"}}, "schema.a", "no text has the type"),
-        ({"columns": ["a"], "delimiter": ""}, "delimiter", "one ASCII character"),
-        ({"columns": ["a"], "delimiter": "||"}, "delimiter", "one ASCII character"),
-        ({"columns": ["a"], "quote": "”"}, "quote", "one ASCII character"),
-        ({"columns": ["a"], "quote": ","}, "quote", "must differ"),
+        ({}, "fields", "missing"),
+        ({"fields": ["a", ""]}, "fields", "needs a name"),
+        ({"fields": ["a", "a"]}, "fields", "twice"),
+        ({"fields": ["a", "A"]}, "fields", "differ only in case"),
+        ({"fields": ["a"], "schema": {"b": "string"}}, "schema.b", "not among the fields a"),
+        ({"fields": ["a"], "schema": {"a": "text"}}, "schema.a", "no type"),
+        ({"fields": ["a"], "schema": {"a": "list<string>"}}, "schema.a", "no text has the type"),
+        ({"fields": ["a"], "delimiter": ""}, "delimiter", "one ASCII character"),
+        ({"fields": ["a"], "delimiter": "||"}, "delimiter", "one ASCII character"),
+        ({"fields": ["a"], "quote": "”"}, "quote", "one ASCII character"),
+        ({"fields": ["a"], "quote": ","}, "quote", "must differ"),
     ],
 )
 def test_options_that_are_refused(options, key, problem):

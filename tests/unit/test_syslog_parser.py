@@ -34,8 +34,8 @@ def ms(time):
     return int(time.timestamp() * 1000)
 
 
-def parser(timezone="UTC"):
-    return SyslogParser(SyslogParser.Options(timezone=timezone))
+def parser(zone="UTC"):
+    return SyslogParser(SyslogParser.Options(zone=zone))
 
 
 @pytest.mark.parametrize(
@@ -205,5 +205,5 @@ def test_usual_lines_are_not_read_alone(monkeypatch):
 @pytest.mark.parametrize("zone", ["", "Mars/Phobos", "../etc/passwd"])
 def test_a_zone_that_is_not_known_is_refused(zone):
     with pytest.raises(ConfigError) as refused:
-        SyslogParser.Options(timezone=zone)
-    assert refused.value.key == "timezone"
+        SyslogParser.Options(zone=zone)
+    assert refused.value.key == "zone"
