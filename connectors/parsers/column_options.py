@@ -59,4 +59,4 @@ def check_unknown(unknown: str, rest: str, schema: Collection[str]) -> None:
     if unknown == "rest" and rest.casefold() in map(str.casefold, schema):
         raise ConfigError("rest_column", f'"{rest}" is a column of the schema already')
     if unknown != "rest" and not schema:
-        raise ConfigError("unknown", f'"{unknown}" needs a schema; without one new members become columns')
+        raise ConfigError("unknown", f'"{unknown}" needs a schema; without one what is new becomes a column')

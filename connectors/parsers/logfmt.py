@@ -102,14 +102,18 @@ class LogfmtParser(TextParser[LogfmtOptions]):
         if not len(rows):
             return []
         taken = set(schema.names) - {self._rest}
-
-        def is_worth(template: Template) -> bool:
-            unknown = self._inferred or self.options.unknown == "quarantine"
-            return not unknown or all(leaf.path[0] in taken for leaf in template.leaves)
-
         seen = scan(text, marks_in, TELLING)
-        found = [fields_of(seen, group, taken, self._rest) for group in self.shapes.match(seen, is_worth)]
+        groups = self.shapes.match(seen, lambda template: self._is_worth(template, schema))
+        found = [fields_of(seen, group, taken, self._rest) for group in groups]
         return [Fields(rows[fields.rows], fields.columns) for fields in found]
+
+    def _is_worth(self, template: Template, schema: pa.Schema) -> bool:
+        """Return whether every key of a template has its place: none makes a reject of its line, or a new column."""
+        unknown = [leaf.path[0] for leaf in template.leaves if leaf.path[0] not in schema.names]
+        if not self._inferred:
+            return self.options.unknown != "quarantine" or not unknown
+        has_rest = self._rest in schema.names
+        return not unknown or (has_rest and not any(self._is_new(key, schema, {}) for key in unknown))
 
     def read(self, text: str, moment: int, counted: Counter[str]) -> Mapping[str, str | None]:
         """Return key → text, None where it stands alone; see `TextParser`."""

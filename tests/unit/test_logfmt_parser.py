@@ -123,6 +123,7 @@ CONFORMING = {
     "carriage returns": (["level=a status=1\r", "level=b status=2\r"], SCHEMA),
     "rest": (['level=a user=bob q="x y"', "level=b user=é q=", "level=c"], SCHEMA),
     "escapes in rest": ([r'level=a err="\"x\" \\ \n"', 'level=b err="x"', 'level=c err=""'], SCHEMA),
+    "more keys than columns": (["a=1 b=2 A=3", "a=2 b=3 A=4"], {}),
     "agreed columns": (["a=1 b=2", 'a="x y" b='], {}),
 }
 
