@@ -292,6 +292,13 @@ class Parser(abc.ABC, Generic[O]):
         neighbours with it. A null value is a row of nulls.
         """
 
+    def parse_dated(self, values: pa.BinaryArray, schema: pa.Schema, timestamps: Int64s) -> Parsed:
+        """Parse all values; `timestamps` are those of their records: int64[n], milliseconds since 1970 UTC, -1 = none.
+
+        The sink calls this. It is for times that do not say their year: it is the one that brings them closest.
+        """
+        return self.parse(values, schema)
+
 
 # ── filesystems ──────────────────────────────────────────────────────────────────
 
@@ -308,13 +315,12 @@ F = TypeVar("F", bound=FilesystemOptions)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in a directory. `name` is the last part of the path; `size` in bytes (0 for a directory)."""
+    """One name in a directory, without the path: `size` in bytes (0 = directory), `modified` in seconds since 1970."""
 
     name: str
     size: int
     directory: bool
     modified: float
-    """Seconds since 1970 UTC."""
 
 
 class Filesystem(abc.ABC, Generic[F]):
@@ -367,11 +373,7 @@ class Filesystem(abc.ABC, Generic[F]):
 
     @abc.abstractmethod
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
-        """Return the file's bytes from `start`, at most `length`.
-
-        Raises:
-            FileMissing: there is no such file.
-        """
+        """Return the file's bytes from `start`, at most `length`; raises FileMissing where there is no such file."""
 
     @abc.abstractmethod
     def delete(self, path: str) -> bool:
@@ -392,7 +394,6 @@ class Filesystem(abc.ABC, Generic[F]):
 
 PartitionPath: TypeAlias = Callable[[pa.RecordBatch, pa.TimestampArray], pa.StringArray]
 """A partition-path function: columns of n rows, their event times as timestamp[us] UTC without nulls → n paths.
-
 Paths are relative. It must be deterministic and pure, and name directories in Hive's form (`dt=2026-11-23/hour=01`);
 the house escapes and checks each part and keeps it under the root. Few distinct paths per block: each becomes a file.
 """

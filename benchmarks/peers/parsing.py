@@ -88,7 +88,7 @@ def _options(kind: str, name: str) -> dict[str, Any]:
         return {"schema": schema(kind)}
     if name == "regex":
         return {"pattern": REGEX}
-    return {"columns": list(schema("j230"))} if name == "csv" else {}
+    return {"fields": list(schema("j230"))} if name == "csv" else {}
 
 
 def arrow_json(kind: str) -> Callable[[bytes], Parsed]:

@@ -7,18 +7,17 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from ingest.api import ConfigError, Int64s, Options, Parsed, Parser, arrow_type, option
-from ingest.connectors.parsers.json_columns import ColumnReader, Piece
+from ingest.api import Int64s, Options, Parsed, Parser, arrow_type, option
+from ingest.connectors.parsers.batches import NO_ROWS, Piece, in_order, nulls_of
+from ingest.connectors.parsers.column_options import check_names, check_types, check_unknown
+from ingest.connectors.parsers.json_columns import ColumnReader
 from ingest.connectors.parsers.json_fit import fitter
 from ingest.connectors.parsers.json_guard import look
 from ingest.connectors.parsers.json_infer import propose
-from ingest.connectors.parsers.json_rows import RowReader, Rules, batch_of
+from ingest.connectors.parsers.json_rows import RowReader, Rules
 from ingest.connectors.parsers.json_template_match import Shapes
 from ingest.connectors.parsers.json_template_reader import TemplateReader
-
-CUT = "timestamp digits cut"
-
-_NONE = np.empty(0, np.int64)
+from ingest.connectors.parsers.reasons import CUT
 
 
 class JsonOptions(Options):
@@ -47,26 +46,9 @@ class JsonOptions(Options):
 
     def __post_init__(self) -> None:
         """Refuse types that JSON can't give and columns that readers could not tell apart."""
-        folded: dict[str, str] = {}
-        for name, kind in self.schema.items():
-            self._check_column(name, kind)
-            if name.casefold() in folded:
-                raise ConfigError("schema", f'"{name}" and "{folded[name.casefold()]}" differ only in case')
-            folded[name.casefold()] = name
-        if not self.rest_column:
-            raise ConfigError("rest_column", "must not be empty")
-        if self.unknown == "rest" and self.rest_column.casefold() in folded:
-            raise ConfigError("rest_column", f'"{self.rest_column}" is a column of the schema already')
-        if self.unknown != "rest" and not self.schema:
-            raise ConfigError("unknown", f'"{self.unknown}" needs a schema; without one new members become columns')
-
-    def _check_column(self, name: str, kind: str) -> None:
-        if not name:
-            raise ConfigError("schema", "a column needs a name")
-        try:
-            fitter(arrow_type(kind))
-        except ValueError as error:
-            raise ConfigError(f"schema.{name}", str(error)) from error
+        check_names("schema", self.schema)
+        check_types(self.schema, fitter)
+        check_unknown(self.unknown, self.rest_column, self.schema)
 
 
 class JsonParser(Parser[JsonOptions]):
@@ -107,13 +89,13 @@ class JsonParser(Parser[JsonOptions]):
             if slow.result.lacks_rest:
                 new.append(pa.field(self.rules.rest, pa.string()))
             if new:
-                return Parsed(_nothing(schema), _NONE, _NONE, [], tuple(new))
+                return Parsed(nulls_of(schema, 0), NO_ROWS, NO_ROWS, [], tuple(new))
             parts.append(slow.batch())
             cut += slow.result.cut
             rejects = slow.result.rejects
         if len(seen.nulls):
-            parts.append((seen.nulls, _all_null(schema, len(seen.nulls))))
-        rows, table = _in_order([part for part in parts if len(part[0])], schema)
+            parts.append((seen.nulls, nulls_of(schema, len(seen.nulls))))
+        rows, table = in_order(parts, schema)
         return Parsed(
             table,
             rows,
@@ -142,25 +124,3 @@ def _schema(options: JsonOptions) -> pa.Schema:
     if options.unknown == "rest":
         columns.append((options.rest_column, pa.string()))
     return pa.schema(columns)
-
-
-def _nothing(schema: pa.Schema) -> pa.RecordBatch:
-    return _all_null(schema, 0)
-
-
-def _all_null(schema: pa.Schema, rows: int) -> pa.RecordBatch:
-    return batch_of([pa.nulls(rows, column.type) for column in schema], schema, rows)
-
-
-def _in_order(parts: list[tuple[Int64s, pa.RecordBatch]], schema: pa.Schema) -> tuple[Int64s, pa.RecordBatch]:
-    """Return the rows of all parts as one batch, in the order of the values they came from."""
-    if not parts:
-        return _NONE, _nothing(schema)
-    if len(parts) == 1:
-        return parts[0]
-    rows = np.concatenate([part for part, _ in parts])
-    arrays = [pa.concat_arrays([batch.column(index) for _, batch in parts]) for index in range(len(schema))]
-    if not (rows[1:] > rows[:-1]).all():
-        order = np.argsort(rows, kind="stable")
-        rows, arrays = rows[order], [array.take(pa.array(order)) for array in arrays]
-    return rows, batch_of(arrays, schema, len(rows))

@@ -15,10 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from ingest.api import Bools, Int64s
+from ingest.connectors.parsers.batches import NO_ROWS, Piece, batch_of
 from ingest.connectors.parsers.json_guard import hides_something
-from ingest.connectors.parsers.json_rows import Rules, batch_of
-from ingest.connectors.parsers.json_tighten import TIME, TIME_AS_DECIMAL, Unreadable, tightened, wire_type
-from ingest.connectors.parsers.json_value import Number, Reject, read_object
+from ingest.connectors.parsers.json_rows import Rules
+from ingest.connectors.parsers.json_tighten import Unreadable, tightened, wire_type
+from ingest.connectors.parsers.json_value import Number, read_object
+from ingest.connectors.parsers.reasons import Reject
+from ingest.connectors.parsers.time_columns import TIME, TIME_AS_DECIMAL
 
 FEW = 64
 """A failing piece of so many values is read one by one."""
@@ -29,22 +32,12 @@ MANY = 256
 _MOST_MEMBERS = 20_000
 """… unless it may have more members: each name costs memory for every row."""
 
-_NONE = np.empty(0, np.int64)
 _MOST_BYTES = 128 << 20
 _MOST_NULLS = 64
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _STRICT_TIME = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d(?:\.\d{1,6})?)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Rows read as columns: which of the values, int64[k], ascending; `cut`: rows with digits of a time cut."""
-
-    rows: Int64s
-    batch: pa.RecordBatch
-    cut: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +103,7 @@ class ColumnReader:
         joined = _joined(text)
         try:
             table = self._table(joined, len(text), sample, "ignore" if self._rules.lenient else "error")
-            return self._typed(table, np.arange(len(text), dtype=np.int64)), _NONE
+            return self._typed(table, np.arange(len(text), dtype=np.int64)), NO_ROWS
         except Unreadable:
             if self._rules.unknown != "rest" or len(text) > MANY or joined.to_pybytes().count(b":") > _MOST_MEMBERS:
                 raise

@@ -26,7 +26,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from ingest.api import Instant, instant_of_number, instant_of_text
-from ingest.connectors.parsers.json_value import DUPLICATE, Number, Reject, Repeated, text_of
+from ingest.connectors.parsers.json_value import Number, Repeated, text_of
+from ingest.connectors.parsers.reasons import DUPLICATE, Reject
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _FIRST_DAY = datetime.date(1970, 1, 1).toordinal()

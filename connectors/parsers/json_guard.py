@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of
 from ingest.connectors.parsers.json_value import MAX_DEPTH
-from ingest.connectors.parsers.utf8 import as_text, invalid_rows
+from ingest.connectors.parsers.spans import Bytes, bytes_of
+from ingest.connectors.parsers.utf8 import texts_among
 
 _OPEN, _CLOSE, _OPEN_LIST = b"{}["
 _WHITESPACE = " \t\r\n"
@@ -40,22 +40,13 @@ class Look:
 
 def look(values: pa.BinaryArray) -> Look:
     """Sort values into what may be read as columns and what must be read one by one."""
-    rows = np.arange(len(values), dtype=np.int64)
-    nulls = np.empty(0, np.int64)
-    if values.null_count:
-        missing = values.is_null().to_numpy(zero_copy_only=False)
-        rows, nulls = rows[~missing], rows[missing]
-        values = values.drop_null()
-    good = np.ones(len(rows), np.bool_)
-    text = as_text(values)
-    if text is None:
-        good[invalid_rows(values)] = False
-        text = values.filter(pa.array(good)).cast(pa.string())
-    text, fine = _objects(text)
-    if fine is None:
-        return Look(text, rows[good], rows[~good], nulls)
-    good[good] = fine
-    return Look(text.filter(pa.array(fine)), rows[good], rows[~good], nulls)
+    seen = texts_among(values)
+    text, fine = _objects(seen.text)
+    rows, suspects = seen.rows, seen.invalid
+    if fine is not None:
+        text, rows = text.filter(pa.array(fine)), rows[fine]
+        suspects = np.sort(np.concatenate([suspects, seen.rows[~fine]]))
+    return Look(text, rows, suspects, seen.nulls)
 
 
 def _objects(text: pa.StringArray) -> tuple[pa.StringArray, Bools | None]:

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Int64s, type_name
+from ingest.connectors.parsers.batches import batch_of
 from ingest.connectors.parsers.json_fit import Notes, Unfit, fitter
 from ingest.connectors.parsers.json_infer import worth_a_column
-from ingest.connectors.parsers.json_value import DUPLICATE, Reject, Repeated, read_object, text_of
+from ingest.connectors.parsers.json_value import Repeated, read_object, text_of
+from ingest.connectors.parsers.reasons import DUPLICATE, Reject
 
 UNKNOWN = "unknown member"
 
@@ -151,10 +153,3 @@ class RowReader:
         arrays = [pa.array(cells, column.type) for cells, column in zip(self.result.cells, self._schema, strict=True)]
         rows = np.array(self.result.rows, np.int64)
         return rows, batch_of(arrays, self._schema, len(rows))
-
-
-def batch_of(arrays: list[pa.Array], schema: pa.Schema, rows: int) -> pa.RecordBatch:
-    """Return the columns as a batch of so many rows, even where there is no column."""
-    if arrays:
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))

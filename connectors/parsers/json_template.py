@@ -1,8 +1,7 @@
 """What one line of JSON shows of others like it: what stays the same, and where the values are.
 
 Programs write the same members in the same order with the same punctuation, so that a line is constant texts with
-values between them: `{"status":` 200 `,"path":` "/a" `}`. A template is what is constant; `json_template_match` proves
-of many lines at once that they have it.
+values between them: `{"status":` 200 `,"path":` "/a" `}`. See `template`.
 
 A *mark* is the pair of bytes `":`, which ends each member's name and is found without reading anything else.
 """
@@ -12,31 +11,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ingest.connectors.parsers.json_value import Reject, read_object, text_of
+from ingest.api import Bools, Int64s
+from ingest.connectors.parsers.json_value import read_object, text_of
+from ingest.connectors.parsers.places import places_of
+from ingest.connectors.parsers.reasons import Reject
+from ingest.connectors.parsers.spans import COLON, Bytes
+from ingest.connectors.parsers.template import Leaf, Template
 
 MARK = b'":'
+
+TELLING = 2
+"""Before a mark are a brace and a quote at least."""
 
 MOST_MARKS = 256
 """Lines with more members than this are not learned from."""
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+')
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A value that holds no named members: a string, number or literal, or a list of such.
-
-    Attributes:
-        path: the names that lead to it.
-        mark: which mark of the line is that of its name.
-        lead: bytes from the start of its mark to its own start.
-        before: the constant text between it and the leaf before it, or the start of the line.
-    """
-
-    path: tuple[str, ...]
-    mark: int
-    lead: int
-    before: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +56,28 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """What lines of one shape have in common.
+class JsonTemplate(Template):
+    """A template of objects; a leaf is a string, number or literal, or a list without named members.
 
     Attributes:
-        marks: how many marks a line has.
-        leaves: the values, in the order of the line.
-        after: the constant text after the last leaf.
         members: of the outermost object, in the order of the line.
         quotes: how many quotes the constant texts hold.
     """
 
-    marks: int
-    leaves: tuple[Leaf, ...]
-    after: bytes
     members: tuple[Member, ...]
     quotes: int
 
 
-def learn(line: bytes) -> Template | None:
+def marks_in(plain: Bytes, quoted: Bools, bounds: Int64s) -> Int64s:
+    """Return the marks of lines, each of which begins with a brace; see `template_scan.Finder`."""
+    found = plain == COLON
+    found[1:] &= quoted[:-1]
+    marks = places_of(found)
+    marks -= 1
+    return marks
+
+
+def learn(line: bytes) -> JsonTemplate | None:
     """Return the template of a line, or None where it is not worth one, no valid JSON, or has escapes in a name."""
     if line.count(MARK) > MOST_MARKS:
         return None
@@ -101,7 +94,7 @@ def learn(line: bytes) -> Template | None:
         return None
     after = line[walk.end :]
     quotes = sum(leaf.before.count(b'"') for leaf in walk.leaves) + after.count(b'"')
-    return Template(walk.marks, tuple(walk.leaves), after, tuple(map(walk.member, values)), quotes)
+    return JsonTemplate(walk.marks, tuple(walk.leaves), after, tuple(map(walk.member, values)), quotes)
 
 
 class _NoTemplateError(Exception):

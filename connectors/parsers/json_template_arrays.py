@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import texts
+from ingest.connectors.parsers.escapes import unescaped
 from ingest.connectors.parsers.json_template_cells import STRING, Cells
-from ingest.connectors.parsers.json_template_escapes import unescaped
+from ingest.connectors.parsers.spans import bitmap, string_columns
 
 
 class Column(Protocol):
@@ -39,7 +39,7 @@ class Fixed:
             content = pa.py_buffer(np.packbits(values.view(np.bool_), bitorder="little"))
         else:
             content = pa.py_buffer(np.ascontiguousarray(values))
-        return pa.Array.from_buffers(self.kind, len(values), [_bitmap(valid), content])
+        return pa.Array.from_buffers(self.kind, len(values), [bitmap(valid), content])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,6 @@ class Nulls:
         return pa.nulls(self.size if rows is None else len(rows), self.kind)
 
 
-def _bitmap(valid: Bools | None) -> pa.Buffer | None:
-    return None if valid is None or valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-
-
 def arrays_of(columns: Sequence[Column], rows: Int64s | None) -> list[pa.Array]:
     """Return the values that all columns have in some lines; None = in all."""
     pieces = [column for column in columns if isinstance(column, Pieces)]
@@ -107,11 +103,8 @@ def _copied(columns: Sequence[Pieces], rows: Int64s | None) -> list[pa.Array]:
     if not columns:
         return []
     spans = [column.spans(rows) for column in columns]
-    starts, ends, present = (np.concatenate(each) for each in zip(*spans, strict=True))
-    found = texts(columns[0].cells.data, starts, ends, pa.string())
-    found = pa.Array.from_buffers(pa.string(), len(found), [_bitmap(present), *found.buffers()[1:]])
-    size = len(spans[0][0])
-    parts = [found.slice(number * size, size) for number in range(len(columns))]
+    starts, ends, present = (np.stack(each) for each in zip(*spans, strict=True))
+    parts = string_columns(columns[0].cells.data, starts, ends, present)
     if len(columns[0].cells.scan.escapes):
         parts = [unescaped(part) for part in parts]
     return [

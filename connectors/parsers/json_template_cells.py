@@ -9,10 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import Bytes
-from ingest.connectors.parsers.json_template_escapes import holding
-from ingest.connectors.parsers.json_template_match import Placed
-from ingest.connectors.parsers.json_template_scan import Scan
+from ingest.connectors.parsers.escapes import holding
+from ingest.connectors.parsers.json_template_match import Group, span
+from ingest.connectors.parsers.spans import Bytes
+from ingest.connectors.parsers.template_scan import Scan
 
 STRING, NUMBER, NULL, TRUE, FALSE, LIST, OBJECT, ABSENT = (1 << bit for bit in range(8))
 """Kinds of cells by their first byte, one bit each. LIST: or an empty object. OBJECT: its leaves are cells of their
@@ -91,7 +91,7 @@ class Cells:
         return self.starts[lane][rows], self.ends[lane][rows]
 
 
-def cells_of(scan: Scan, placed: Sequence[Placed], columns: Collection[str]) -> Cells:
+def cells_of(scan: Scan, placed: Sequence[Group], columns: Collection[str]) -> Cells:
     """Return the values of all lines that were placed.
 
     Args:
@@ -127,11 +127,11 @@ def cells_of(scan: Scan, placed: Sequence[Placed], columns: Collection[str]) -> 
     return Cells(scan, lanes, starts, ends, kinds, held, fits, quotes)
 
 
-def _fill(scan: Scan, group: Placed, lanes: dict[Path, int], starts: Int64s, ends: Int64s, kinds: Bytes) -> None:
+def _fill(scan: Scan, group: Group, lanes: dict[Path, int], starts: Int64s, ends: Int64s, kinds: Bytes) -> None:
     index = np.ix_(np.array([lanes[leaf.path] for leaf in group.template.leaves]), group.rows)
     starts[index], ends[index], kinds[index] = group.starts, group.ends, _KIND[scan.data[group.starts]]
     for member in group.template.members:
         lane = lanes.get((member.name,))
         if member.nested and lane is not None:
-            starts[lane, group.rows], ends[lane, group.rows] = group.span(member)
+            starts[lane, group.rows], ends[lane, group.rows] = span(group, member)
             kinds[lane, group.rows] = OBJECT

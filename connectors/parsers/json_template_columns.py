@@ -16,13 +16,13 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_fit import Notes, Unfit, fitter
 from ingest.connectors.parsers.json_template_arrays import Coded, Column, Fixed, Pieces
-from ingest.connectors.parsers.json_template_bytes import texts
 from ingest.connectors.parsers.json_template_cells import ABSENT, FALSE, LIST, NULL, NUMBER, OBJECT, STRING, TRUE, Cells
 from ingest.connectors.parsers.json_template_judge import MOST_DISTINCT, NumberCells
-from ingest.connectors.parsers.json_template_numbers import NO_NUMBERS, Numbers
-from ingest.connectors.parsers.json_template_times import FIRST_US, LAST_US, times_of_numbers, times_of_texts
-from ingest.connectors.parsers.json_tighten import WHOLE_LIMITS
-from ingest.connectors.parsers.json_value import Reject, read_object
+from ingest.connectors.parsers.json_value import read_object
+from ingest.connectors.parsers.number_columns import NO_NUMBERS, WHOLE_LIMITS, Numbers
+from ingest.connectors.parsers.reasons import Reject
+from ingest.connectors.parsers.spans import texts
+from ingest.connectors.parsers.time_columns import FIRST_US, LAST_US, times_of_numbers, times_of_texts
 
 Way: TypeAlias = "Callable[[Columns, int, pa.DataType], Column]"
 
@@ -95,7 +95,7 @@ class Columns:
     def decimals(self, lane: int, kind: pa.DataType) -> Column:
         """Numbers with no digits more than the type has places for."""
         self.allow(lane, NUMBER)
-        rows, found = self._chosen(lane, lambda found: _is_decimal(found, kind))
+        rows, found = self._chosen(lane, lambda found: found.decimals(kind))
         codes = np.full(self.cells.rows, -1)
         codes[slice(None) if rows is None else rows] = np.arange(len(found.text))
         return Coded(found.text.cast(kind), codes)
@@ -168,11 +168,6 @@ class Columns:
         valid = np.zeros(self.cells.rows, np.bool_)
         valid[rows] = True
         return Fixed(kind, every, valid)
-
-
-def _is_decimal(found: Numbers, kind: pa.Decimal128Type) -> Bools:
-    fits: Bools = (found.before <= kind.precision - kind.scale) & (found.after <= kind.scale)
-    return fits & found.valid & found.plain
 
 
 _WAYS: tuple[tuple[Callable[[pa.DataType], bool], Way], ...] = (

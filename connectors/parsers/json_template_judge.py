@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import QUOTE, bytes_of, equal, texts
 from ingest.connectors.parsers.json_template_cells import FALSE, LIST, NULL, NUMBER, STRING, TRUE, Cells, Path
-from ingest.connectors.parsers.json_template_numbers import Numbers, numbers
-from ingest.connectors.parsers.json_value import Reject, read_object, text_of
+from ingest.connectors.parsers.json_value import read_object, text_of
+from ingest.connectors.parsers.number_columns import Numbers, numbers
+from ingest.connectors.parsers.reasons import Reject
+from ingest.connectors.parsers.spans import QUOTE, bytes_of, exactly, texts
 
 MOST_DISTINCT = 256
 """So many distinct values of a lane at most are read by the reference; where there are more, all these lines are."""
@@ -71,9 +72,7 @@ def _words(cells: Cells, lane: int) -> None:
             continue
         rows = cells.rows_of(lane, kind)
         starts, ends = cells.spans(lane, rows)
-        right = ends - starts == len(word)
-        right[right] = equal(cells.data, starts[right], word)
-        cells.refuse(rows, ~right)
+        cells.refuse(rows, ~exactly(cells.data, starts, ends, word))
 
 
 def _numbers(cells: Cells) -> dict[int, NumberCells]:

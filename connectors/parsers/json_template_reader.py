@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_columns import Piece
-from ingest.connectors.parsers.json_rows import Rules, batch_of
-from ingest.connectors.parsers.json_template import Member, Template
+from ingest.connectors.parsers.batches import Piece, batch_of
+from ingest.connectors.parsers.json_rows import Rules
+from ingest.connectors.parsers.json_template import TELLING, JsonTemplate, Member, marks_in
 from ingest.connectors.parsers.json_template_arrays import Column, Nulls, arrays_of
 from ingest.connectors.parsers.json_template_cells import NULL, Cells, cells_of
 from ingest.connectors.parsers.json_template_columns import Columns, way
 from ingest.connectors.parsers.json_template_judge import MOST_DISTINCT, judge
-from ingest.connectors.parsers.json_template_match import Placed, Shapes
+from ingest.connectors.parsers.json_template_match import Group, Shapes
 from ingest.connectors.parsers.json_template_rest import rest_of
-from ingest.connectors.parsers.json_template_scan import scan
+from ingest.connectors.parsers.template_scan import scan
 
 CHUNK = 2 << 20
 """So many bytes at a time: enough to make little of what each call costs, few enough to stay in a cache."""
@@ -56,7 +56,7 @@ class TemplateReader:
 
     def _chunk(self, lines: pa.StringArray, start: int, left: Bools) -> list[Piece]:
         """Read some lines, of which the first is number `start`; clear those that were read in `left`."""
-        seen = scan(lines)
+        seen = scan(lines, marks_in, TELLING)
         placed = self._shapes.match(seen, self._is_worth)
         if not placed:
             return []
@@ -72,7 +72,7 @@ class TemplateReader:
         batch = batch_of(arrays, self._schema, len(rows))
         return [Piece(rows + start, batch, int(np.count_nonzero(columns.cut[rows])))]
 
-    def _made(self, cells: Cells, columns: Columns, placed: list[Placed]) -> list[Column]:
+    def _made(self, cells: Cells, columns: Columns, placed: list[Group]) -> list[Column]:
         """Return all columns; lines with a value that has no place in them are unfit afterwards."""
         if not (self._rules.lenient or self._rest):
             for path, number in cells.lanes.items():
@@ -89,7 +89,7 @@ class TemplateReader:
                 made.append(by(columns, lane, kind))
         return made
 
-    def _is_worth(self, template: Template) -> bool:
+    def _is_worth(self, template: JsonTemplate) -> bool:
         return all(map(self._is_welcome, template.members))
 
     def _is_welcome(self, member: Member) -> bool:

@@ -13,14 +13,14 @@ import pyarrow as pa
 from ingest.api import Bools, Int64s
 from ingest.connectors.parsers.json_template import Member
 from ingest.connectors.parsers.json_template_arrays import Coded, Column, Nulls
-from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of, texts
 from ingest.connectors.parsers.json_template_cells import NULL, Cells
-from ingest.connectors.parsers.json_template_match import Placed
+from ingest.connectors.parsers.json_template_match import Group, span
+from ingest.connectors.parsers.spans import Bytes, bytes_of, texts
 
 _END = b"}"
 
 
-def rest_of(cells: Cells, placed: Sequence[Placed], taken: Collection[str], kind: pa.DataType) -> Column:
+def rest_of(cells: Cells, placed: Sequence[Group], taken: Collection[str], kind: pa.DataType) -> Column:
     """Return the members of each line that are not `taken`; the text of each must be canonical."""
     if all(member.name in taken for group in placed for member in group.template.members):
         return Nulls(kind, cells.rows)
@@ -35,7 +35,7 @@ def rest_of(cells: Cells, placed: Sequence[Placed], taken: Collection[str], kind
         for member, here in zip(members, present, strict=True):
             if not member.nested:
                 np.not_equal(cells.kinds[cells.lanes[member.name,]][group.rows], NULL, out=here)
-            cells.escaped(group.rows, *group.span(member))
+            cells.escaped(group.rows, *span(group, member))
         some = present.any(axis=0)
         if some.any():
             codes[group.rows[some]] = np.arange(size, size + np.count_nonzero(some))
@@ -44,7 +44,7 @@ def rest_of(cells: Cells, placed: Sequence[Placed], taken: Collection[str], kind
     return Coded(pa.concat_arrays(parts), codes)
 
 
-def _objects(data: Bytes, group: Placed, members: Sequence[Member], present: Bools, kind: pa.DataType) -> pa.Array:
+def _objects(data: Bytes, group: Group, members: Sequence[Member], present: Bools, kind: pa.DataType) -> pa.Array:
     """Return the text of an object for each line of a group; where no member is present, an empty text."""
     pool, opened, following, end = _pool(data, members)
     rows, width = len(group.rows), 2 * len(members) + 1
@@ -56,7 +56,7 @@ def _objects(data: Bytes, group: Placed, members: Sequence[Member], present: Boo
         begun |= here
         name = len(member.name.encode()) + 4
         starts[:, 2 * number] = np.where(first, opened[number], following[number])
-        starts[:, 2 * number + 1], ends[:, 2 * number + 1] = group.span(member)
+        starts[:, 2 * number + 1], ends[:, 2 * number + 1] = span(group, member)
         ends[:, 2 * number] = starts[:, 2 * number] + name
         absent = ~here
         for place in (2 * number, 2 * number + 1):

@@ -6,13 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Bools, Instants, Int64s, check_calendar, instants_of_numbers, instants_of_texts
+from ingest.connectors.parsers.number_columns import WHOLE_LIMITS
+from ingest.connectors.parsers.time_columns import TIME, seconds_to_us
 
-TIME = pa.timestamp("us", tz="UTC")
-TIME_AS_DECIMAL = pa.decimal128(38, 9)
-"""Seconds with a fraction, read without loss."""
-
-WHOLE_LIMITS = {pa.float64(): float(1 << 53), pa.float32(): float(1 << 24)}
-"""Whole numbers below these are held exactly; a larger one may have been rounded: only its text can tell."""
 _FIRST_DAY = -719_162
 _NO_CUTS: Bools | None = None
 
@@ -30,7 +26,7 @@ def tightened(array: pa.Array, kind: pa.DataType) -> tuple[pa.Array, Bools | Non
     """Return the column in its type, and the rows (bool[n], None = none) in which digits of a time were cut.
 
     Args:
-        array: as read; of `wire_type(kind)`, a timestamp also of string, int64 or `TIME_AS_DECIMAL`.
+        array: as read; of `wire_type(kind)`, a timestamp also of string, int64 or `time_columns.TIME_AS_DECIMAL`.
         kind: the column's type.
 
     Raises:
@@ -90,17 +86,3 @@ def _instants(numbers: tuple[Int64s, Bools], array: pa.Array) -> Instants:
     cut = cut & ~missing
     times = check_calendar(pa.array(us, mask=missing).cast(TIME))
     return Instants(times, cut if cut.any() else None)
-
-
-def seconds_to_us(array: pa.Decimal128Array) -> tuple[Int64s, Bools]:
-    """Return seconds with nine digits after the point as microseconds, and which were cut.
-
-    Raises:
-        Unreadable: a number too large to be seconds.
-    """
-    filled = array.fill_null(0)
-    halves = np.frombuffer(filled.buffers()[1], np.int64).reshape(-1, 2)[filled.offset : filled.offset + len(filled)]
-    nanoseconds, high = halves[:, 0], halves[:, 1]
-    if (high != nanoseconds >> 63).any():
-        raise Unreadable
-    return instants_of_numbers(nanoseconds, "ns")

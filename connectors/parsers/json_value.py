@@ -9,30 +9,21 @@ import json
 import re
 from typing import Any, NoReturn
 
+from ingest.connectors.parsers.reasons import DUPLICATE, EMPTY, NOT_UTF8, Reject
+
 MAX_DEPTH = 128
 """Objects and lists nested deeper than this are refused; the outermost object counts."""
 
-EMPTY = "empty value"
-NOT_UTF8 = "not UTF-8"
 BOM = "byte order mark"
 NUL = "NUL byte"
 NOT_OBJECT = "not a JSON object"
 NOT_JSON = "not JSON"
 TRAILING = "data after the object"
 TOO_DEEP = "nested too deeply"
-DUPLICATE = "duplicate key"
 SURROGATE = "lone surrogate"
 
 _WHITESPACE = " \t\r\n"
 _TOKEN = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-
-
-class Reject(Exception):
-    """The value can't be parsed; `reason` is one of the texts above or of `json_rows`."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Number(str):
@@ -64,7 +55,7 @@ def read_object(value: bytes, *, lenient: bool = False) -> dict[str, Any]:
         name → dict, list, str, Number, True, False or None.
 
     Raises:
-        Reject: with the reason.
+        Reject: with the reason, one of the texts above.
     """
     text = _text(value)
     if text.count("{") + text.count("[") > MAX_DEPTH and _depth(text) > MAX_DEPTH:

@@ -142,7 +142,7 @@ class OpenRange:
         kept = block if len(verdict.keep) == block.rows else block.take(verdict.keep)
         if not kept.rows:
             return
-        parsed = self._parse(kept.values)
+        parsed = self._parse(kept)
         if len(parsed.rejects):
             self._refuse(kept, parsed.rejects, parsed.reasons, PARSE, verdict.streams)
         if len(parsed.rows):
@@ -150,12 +150,12 @@ class OpenRange:
         self._spend(kept.rows, parsed.rejects)
         self._count(parsed.counted)
 
-    def _parse(self, values: pa.BinaryArray) -> Parsed:
-        parsed = self._plan.parser.parse(values, self._schema)
+    def _parse(self, block: RecordBlock) -> Parsed:
+        parsed = self._plan.parser.parse_dated(block.values, self._schema, block.timestamps)
         while parsed.new_columns:
             self._schema = self._plan.book.agree(parsed.new_columns)
             self._shape = rows.shape(self._schema, self._plan.columns, self._plan.layout.keys)
-            parsed = self._plan.parser.parse(values, self._schema)
+            parsed = self._plan.parser.parse_dated(block.values, self._schema, block.timestamps)
         return parsed
 
     def _write(self, block: RecordBlock, parsed: Parsed, streams: Mapping[int, str]) -> None:

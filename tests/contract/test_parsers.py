@@ -22,12 +22,66 @@ OBJECTS = (
     b"null",
     b"{}",
 )
+ACCESS = (
+    b'127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 2326',
+    b'::1 - - [10/Oct/2000:13:55:36 -0700] "-" 408 - "-" "curl/8.5.0" "x"',
+    b'::1 - - [10/Oct/2000:13:55:36 -0700] "\\"" 408 - "-" "-"\r',
+    b'::1 - - [31/Sep/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 0',
+    b'::1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 2e2 0x0',
+)
+DELIMITED = (
+    b"a,1,",
+    b'"x, y",007,true\r',
+    b'"a ""b""",1,TRUE',
+    b"a,1.5,true",
+    b"a,b",
+    b"a,1,true,",
+    b'"a"b,1,',
+    b"s,n,b",
+    b"\r",
+)
+PAIRS = (
+    b'ts=2026-11-23T01:02:03Z level=info msg="two words" status=200',
+    b'level="say \\"hi\\"" user=bob flag',
+    b"level= status=007\r",
+    b"level=a level=b",
+    b'level="a',
+    b"status=1.5",
+    b"just words",
+)
+MESSAGES = (
+    b"<34>1 2026-11-23T01:02:03.003Z web-1 su 77 ID47 - \xef\xbb\xbfhello",
+    b'<34>1 2026-11-23T01:02:03+01:00 web-1 su - - [a b="c \\"]"] hello',
+    b"<34>1 2026-02-30T01:02:03Z web-1 su - - -",
+    b"<34>1 - - - - -",
+    b"<13>Nov 23 01:02:03 web-1 su[77]: hello\r",
+    b"Feb 29 01:02:03 web-1 kernel: [1.5] hello",
+    b"2026-11-23T01:02:03Z web-1 hello",
+    b"<192>x",
+)
 SAMPLES = {
     "raw": (b"a line", b"\xff\xfe", b"caf\xc3\xa9\r", b"\0"),
     "json": OBJECTS,
+    "clf": ACCESS,
+    "csv": DELIMITED,
+    "regex": DELIMITED,
+    "logfmt": PAIRS,
+    "syslog": MESSAGES,
 }
 OPTIONS = {
     "raw": [{}],
+    "syslog": [{}, {"zone": "Europe/Berlin"}],
+    "logfmt": [
+        {},
+        {"schema": {"ts": "timestamp", "level": "string", "status": "int32"}},
+        {"schema": {"status": "double"}, "unknown": "drop"},
+        {"schema": {"level": "string", "status": "int8"}, "unknown": "quarantine"},
+    ],
+    "regex": [{"pattern": r"^(?P<s>[^,]*),(?P<n>[^,]*)", "schema": {"n": "int64"}}],
+    "csv": [
+        {"fields": ["s", "n", "b"], "schema": {"n": "int64", "b": "bool"}},
+        {"fields": ["s"], "delimiter": "\t", "nulls": ["a"]},
+    ],
     "json": [
         {},
         {"schema": {"ts": "timestamp", "status": "int32", "latency_ms": "double", "path": "string"}},

@@ -13,8 +13,8 @@ from ingest.connectors.parsers.json import JsonParser
 from ingest.connectors.parsers.json_guard import look
 from ingest.connectors.parsers.json_rows import RowReader
 from ingest.connectors.parsers.json_template_match import Shapes
-from ingest.connectors.parsers.json_template_numbers import numbers
 from ingest.connectors.parsers.json_template_reader import TemplateReader
+from ingest.connectors.parsers.number_columns import numbers
 
 SCHEMA = {
     "i": "int64",

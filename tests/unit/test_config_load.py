@@ -149,7 +149,7 @@ BAD = [
     # what is missing
     (changed(('group = "warehouse"\n', "")), "sink.group", 'missing; expected a string, for example "warehouse"'),
     (changed(('topics = ["app-logs"]\n', "")), "sink.topics", "missing; name topics, or give patterns"),
-    (changed(('parser = "json"', "")), 'sink.topic."app-logs".parser', "missing; there is no default; one of json"),
+    (changed(('parser = "json"', "")), 'sink.topic."app-logs".parser', "missing; there is no default; one of clf, "),
     # contradictions
     (changed(("paths =", "create_topics = true\npaths =")), "source[0].partitions", "create_topics = true needs it"),
     (changed(("paths =", "partitions = 4\npaths =")), "source[0].partitions", "no use without create_topics = true"),

@@ -7,14 +7,17 @@ import inspect
 import re
 import sys
 from configparser import ConfigParser
-from importlib import invalidate_caches
+from datetime import datetime
+from importlib import import_module, invalidate_caches
 
+import pyarrow as pa
 import pytest
 import typer
 
 from ingest.cli import check, main
 from ingest.commit import chain
 from ingest.config.load import load
+from ingest.config.registry import Registry
 from ingest.service.metrics import describe
 from ingest.sink.rotation import Reason
 from ingest.sink.stops import FAILED
@@ -24,6 +27,11 @@ from tests.builders.tree import ROOT, modules
 OPERATIONS, DESIGN, GLOSSARY = "docs/operations.md", "docs/design.md", "docs/glossary.md"
 EXAMPLE = ROOT / "tests" / "plugins" / "ingest-example"
 METRICS = re.compile(r"(<!-- metrics: .*? -->\n)(.*?)(<!-- end of metrics -->)", re.DOTALL)
+
+
+def points(group):
+    """Return the lines of a group of entry points."""
+    return setup()["options.entry_points"][group].strip().splitlines()
 
 
 def sources():
@@ -74,6 +82,48 @@ def test_the_configuration_of_the_readme_is_whole():
 
     # What it has no [sink.defaults] for, it says for its one topic.
     assert set(missing_tables(block.text)) <= {"[sink.defaults]"}
+
+
+PARSERS = "docs/parsers.md"
+SAMPLES = dict(re.findall(r"^## (\w+)\n(.*?```log\n.*?)(?=^## |\Z)", page(PARSERS), re.MULTILINE | re.DOTALL))
+
+
+def shown(cell):
+    return cell.isoformat().replace("+00:00", "Z") if isinstance(cell, datetime) else str(cell)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_line_gives_the_columns_that_are_shown(name, tmp_path):
+    [settings], [line] = (
+        re.findall(rf"^```{kind}\n(.*?)^```$", SAMPLES[name], re.M | re.S) for kind in ("toml", "log")
+    )
+    file = tmp_path / "ingest.toml"
+    file.write_text(completed(settings))
+    topic = load(file).for_topic("app-logs")
+    parser = Registry().parser(topic.parser_name)(topic.parser_options)
+    parsed = parser.parse(pa.array([line.rstrip("\n").encode()], pa.binary()), parser.schema())
+
+    assert topic.parser_name == name
+    [row] = parsed.table.to_pylist()
+    told = {column.strip("`"): value for column, value in table(SAMPLES[name], "column")}
+    assert {column: shown(cell) for column, cell in row.items() if cell is not None} == told
+
+
+def test_every_parser_is_told():
+    assert sorted(SAMPLES) == sorted(line.split(" = ")[0] for line in points("ingest.parsers"))
+
+
+def test_every_reason_in_quarantine_is_told():
+    used = set()
+    for path in modules():
+        if path.parts[:2] == ("connectors", "parsers"):
+            module = import_module("ingest." + ".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+            text = (ROOT / path).read_text(encoding="utf-8")
+            used |= {getattr(module, name) for name in re.findall(r"raise Reject\(([A-Z_0-9]+)\)", text)}
+    told = {reason for row in table(page(PARSERS), "parser") for reason in re.findall(r'"([^"]+)"', row[1])}
+
+    assert {reason for reason in used if not reason.startswith("does not fit ")} <= told
+    assert told - used == {"does not fit TYPE"}
 
 
 # ── commands ──────────────────────────────────────────────────────────────────

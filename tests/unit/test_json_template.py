@@ -10,11 +10,11 @@ from ingest.connectors.parsers.json import CUT, JsonParser
 from ingest.connectors.parsers.json_columns import ColumnReader
 from ingest.connectors.parsers.json_guard import hides_something, look
 from ingest.connectors.parsers.json_rows import RowReader
-from ingest.connectors.parsers.json_template import MOST_MARKS, learn
+from ingest.connectors.parsers.json_template import MOST_MARKS, TELLING, learn, marks_in
 from ingest.connectors.parsers.json_template_judge import MOST_DISTINCT
 from ingest.connectors.parsers.json_template_match import Shapes
 from ingest.connectors.parsers.json_template_reader import TemplateReader
-from ingest.connectors.parsers.json_template_scan import scan
+from ingest.connectors.parsers.template_scan import scan
 
 LINE = '{"at":"2026-11-23T01:02:03.123456Z","level":"INFO","status":200,"ms":1.5,"ok":true,"path":"/é"}'
 SCHEMA = {"at": "timestamp", "level": "string", "status": "int32", "ms": "double", "ok": "bool", "path": "string"}
@@ -354,7 +354,7 @@ def test_only_so_many_shapes_are_known(monkeypatch):
 
 def test_marks_close_together_and_far_apart_are_found():
     text = pa.array(['{"":1,"":2,"abcdefgh":"' + "x" * 50 + '","":":"}', "{}", '{"a":1}'])
-    seen = scan(text.slice(0, 3))
+    seen = scan(text.slice(0, 3), marks_in, TELLING)
     whole = "".join(text.to_pylist())
     assert seen.marks.tolist() == [at for at in range(len(whole)) if whole[at : at + 2] == '":']
     assert seen.count.tolist() == [5, 0, 1]

@@ -341,6 +341,20 @@ def test_the_topics_id_is_the_chains_where_that_knows_one(bench):
     assert b.range.topic_id == "new"
 
 
+def test_the_parser_sees_when_the_records_are_from(bench, monkeypatch):
+    b = bench()
+    parser, seen = b.plan.parser, []
+
+    def parse_dated(values, schema, timestamps):
+        seen.append(list(zip(values.to_pylist(), timestamps.tolist(), strict=True)))
+        return parser.parse(values, schema)
+
+    monkeypatch.setattr(parser, "parse_dated", parse_dated)
+    b.range.add(block(range(3), timestamps=[1_795_000_000_000, -1, 7], values=[b"a", b"b", b"c"]))
+
+    assert seen == [[(b"a", 1_795_000_000_000), (b"b", -1), (b"c", 7)]]
+
+
 @pytest.mark.parametrize("parser", ["raw", "json"])
 def test_however_a_range_is_cut_into_blocks_the_same_rows_come_out(bench, parser):
     b = bench(parser=parser)

@@ -1,20 +1,28 @@
-"""The marks of many lines at once, and by them which lines look alike. See `json_template`."""
+"""The marks of many lines at once, and by them which lines look alike. See `template`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import COLON, QUOTE, Bytes, bytes_of
-from ingest.connectors.parsers.json_template_escapes import escapes_in, without_escapes, wrong_escapes
+from ingest.connectors.parsers.escapes import escapes_in, without_escapes, wrong_escapes
+from ingest.connectors.parsers.places import Block
+from ingest.connectors.parsers.spans import QUOTE, Bytes
 
 _SPACE = 0x20
-_FIRST_BIT = np.array([(byte & -byte).bit_length() - 1 for byte in range(1, 256)], np.int64)
 _STEP, _STIR = np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B)
+
+
+Finder: TypeAlias = Callable[[Bytes, Bools, Int64s], Int64s]
+"""Takes bytes of lines with all escapes filled in, which of them are quotes, and int64[n + 1], where lines start and
+the last one ends; returns the marks, ascending.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class Scan:
         marks: int64[m], ascending.
         first: int64[n], index of each line's first mark.
         count: int64[n], how many marks each line has.
+        telling: so many bytes before each mark tell shapes apart; all of them are in the mark's line.
     """
 
     data: Bytes
@@ -44,6 +53,7 @@ class Scan:
     marks: Int64s
     first: Int64s
     count: Int64s
+    telling: int
 
     @property
     def rows(self) -> int:
@@ -57,12 +67,12 @@ class Scan:
     def signatures(self, rows: Int64s) -> npt.NDArray[np.uint64]:
         """Return for some lines a number that is the same for lines of one shape; 0 = the line has no mark.
 
-        It is made of the number of marks and the last two bytes of each name.
+        It is made of the number of marks and the bytes before each.
         """
         result = np.zeros(self.rows, np.uint64)
         marked = self.count > 0
         if marked.any():
-            words = _words(self.data, self.marks)
+            words = _words(self.data, self.marks, self.telling)
             result[marked] = np.add.reduceat(words, self.first[marked], dtype=np.uint32)
             result |= self.count.astype(np.uint64) << np.uint64(32)
         return result[rows]
@@ -72,36 +82,18 @@ class Scan:
         return self.data[self.starts[row] : self.ends[row]].tobytes()
 
 
-def scan(text: pa.StringArray) -> Scan:
-    """Look at all bytes of at least one line; each begins with { and ends with }."""
-    content, places = bytes_of(text)
-    data, bounds = content[places[0] : places[-1]], places - places[0]
+def scan(text: pa.StringArray, find: Finder, telling: int) -> Scan:
+    """Look at all bytes of at least one line; none ends with a backslash. See `Scan.telling`."""
+    block = Block.of(text)
+    data, bounds = block.data, block.bounds
     escapes = escapes_in(data)
     odd = _odd(data, bounds, escapes)
     plain = without_escapes(data, escapes) if len(escapes) else data
     quoted = plain == QUOTE
-    found = plain == COLON
-    found[1:] &= quoted[:-1]
-    marks = _places(found)
-    marks -= 1
+    marks = find(plain, quoted, bounds)
     first = np.searchsorted(marks, bounds)
     quotes = int(np.count_nonzero(quoted))
-    return Scan(data, plain, escapes, bounds[:-1], bounds[1:], odd, quotes, marks, first[:-1], np.diff(first))
-
-
-def _places(found: Bools) -> Int64s:
-    """Return where `found` is True.
-
-    Eight at a time, as few are: half the time of np.flatnonzero, unless two are close together.
-    """
-    packed = np.packbits(found, bitorder="little")
-    filled = np.flatnonzero(packed != 0)
-    byte = packed[filled]
-    if (byte & (byte - 1)).any():
-        return np.flatnonzero(found)
-    filled <<= 3
-    filled += _FIRST_BIT[byte - 1]
-    return filled
+    return Scan(data, plain, escapes, bounds[:-1], bounds[1:], odd, quotes, marks, first[:-1], np.diff(first), telling)
 
 
 def _odd(data: Bytes, bounds: Int64s, escapes: Int64s) -> Bools | None:
@@ -116,11 +108,12 @@ def _odd(data: Bytes, bounds: Int64s, escapes: Int64s) -> Bools | None:
     return odd
 
 
-def _words(data: Bytes, marks: Int64s) -> npt.NDArray[np.uint32]:
-    """Return the two bytes before each mark, stirred; there are two at least, a brace and a quote."""
-    words = data[marks - 2].astype(np.uint32)
-    words <<= np.uint32(8)
-    words |= data[marks - 1]
+def _words(data: Bytes, marks: Int64s, size: int) -> npt.NDArray[np.uint32]:
+    """Return so many bytes before each mark, stirred."""
+    words = np.zeros(len(marks), np.uint32)
+    for before in range(size, 0, -1):
+        words <<= np.uint32(8)
+        words |= data[marks - before]
     words *= _STEP
     words ^= words >> np.uint32(15)
     words *= _STIR

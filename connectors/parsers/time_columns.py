@@ -1,4 +1,4 @@
-"""Times from cells, as `ingest.instants` understands them, and as fast as they are uniform."""
+"""Columns of texts or numbers into times, as `ingest.instants` understands them, and as fast as they are uniform."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.api import Bools, Int64s, instant_of_text, instants_of_numbers, instants_of_texts
-from ingest.connectors.parsers.json_template_bytes import bytes_of
-from ingest.connectors.parsers.json_template_numbers import Numbers
-from ingest.connectors.parsers.json_tighten import TIME, TIME_AS_DECIMAL, seconds_to_us
+from ingest.connectors.parsers.number_columns import Numbers
+from ingest.connectors.parsers.spans import bytes_of
+
+TIME = pa.timestamp("us", tz="UTC")
+TIME_AS_DECIMAL = pa.decimal128(38, 9)
+"""Seconds with a fraction, read without loss."""
 
 
 def _us(text: str) -> int:
@@ -106,3 +109,17 @@ def _of_ints(numbers: Int64s) -> tuple[Int64s, Bools | None]:
         if scale and (ends * scale == us).all():
             return numbers * scale, None
     return instants_of_numbers(numbers)
+
+
+def seconds_to_us(array: pa.Decimal128Array) -> tuple[Int64s, Bools]:
+    """Return seconds with nine digits after the point as microseconds, and which were cut.
+
+    Raises:
+        pa.ArrowInvalid: a number too large to be seconds.
+    """
+    filled = array.fill_null(0)
+    halves = np.frombuffer(filled.buffers()[1], np.int64).reshape(-1, 2)[filled.offset : filled.offset + len(filled)]
+    nanoseconds, high = halves[:, 0], halves[:, 1]
+    if (high != nanoseconds >> 63).any():
+        raise pa.ArrowInvalid("more seconds than 64 bits of nanoseconds hold")
+    return instants_of_numbers(nanoseconds, "ns")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import BACKSLASH, Bytes, bytes_of
+from ingest.connectors.parsers.spans import BACKSLASH, Bytes, bytes_of
 
 FILLER = 1
 """Stands for a byte of an escape: no line that is looked at holds it, no template either."""

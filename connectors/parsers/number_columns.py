@@ -1,4 +1,4 @@
-"""A column of texts that begin like numbers: which are numbers as JSON writes them, and of what kind."""
+"""A column of texts: which are numbers as JSON writes them, and of what kind."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.api import Bools, Int64s
-from ingest.connectors.parsers.json_template_bytes import Bytes, bytes_of
+from ingest.connectors.parsers.spans import Bytes, bytes_of
 
 LONGEST = 40
 """Longer texts, and exponents of more digits than two, are left to the reference."""
 
+WHOLE_LIMITS = {pa.float64(): float(1 << 53), pa.float32(): float(1 << 24)}
+"""Whole numbers below these are held exactly; a larger one may have been rounded: only its text can tell."""
+
 _ZERO, _NINE, _MINUS, _PLUS, _POINT, _E, _LOWER = b"09-+.e\x20"
 _NOTHING = 0
 _EXPONENT = 2
-_INT_DIGITS = 18
+LONGEST_INT = 18
+"""So many digits always fit an int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,15 @@ class Numbers:
     @property
     def ints(self) -> Bools:
         """Return which are whole and fit an int64 by their digits: 18 of them do, 19 do below nine of the largest."""
-        few = self.before <= _INT_DIGITS
+        few = self.before <= LONGEST_INT
         if not few.all():
-            few |= (self.before == _INT_DIGITS + 1) & (self.leading < _NINE)
+            few |= (self.before == LONGEST_INT + 1) & (self.leading < _NINE)
         return few & self.valid & self.whole
+
+    def decimals(self, kind: pa.Decimal128Type) -> Bools:
+        """Return which have no digits more than the type has places for; not those with an exponent."""
+        fits: Bools = (self.before <= kind.precision - kind.scale) & (self.after <= kind.scale)
+        return fits & self.valid & self.plain
 
     def part(self, start: int, end: int) -> Numbers:
         """Return those from `start` to `end`, exclusive."""
@@ -76,7 +85,7 @@ NO_NUMBERS = Numbers(pa.array([], pa.string()), _BITS, _BITS, _BITS, _INTS, _INT
 
 
 def numbers(text: pa.StringArray, sizes: Sequence[int]) -> list[Numbers]:
-    """Look at texts, none of them empty: all of them begin with a digit or a minus.
+    """Look at texts, none of them empty.
 
     Args:
         text: those of all lanes, one lane after another.
@@ -85,7 +94,7 @@ def numbers(text: pa.StringArray, sizes: Sequence[int]) -> list[Numbers]:
     data, bounds = bytes_of(text)
     data, bounds = data[bounds[0] : bounds[-1]], bounds - bounds[0]
     lanes = np.concatenate(([0], np.cumsum(sizes))).tolist()
-    others = np.flatnonzero(~_is_digit(data))
+    others = np.flatnonzero(~is_digit(data))
     cuts = np.searchsorted(others, bounds[lanes]).tolist()
     points, simple = bounds[1:].copy(), []
     for start, end, low, high in zip(lanes[:-1], lanes[1:], cuts[:-1], cuts[1:], strict=True):
@@ -124,7 +133,7 @@ def _simple(text: pa.StringArray, data: Bytes, bounds: Int64s, points: Int64s) -
     )
 
 
-def _is_digit(data: Bytes) -> Bools:
+def is_digit(data: Bytes) -> Bools:
     """Return which bytes are digits: those below the zero wrap around."""
     return (data - _ZERO) <= _NINE - _ZERO
 
@@ -134,12 +143,12 @@ def _any_numbers(text: pa.StringArray, data: Bytes, bounds: Int64s, others: Int6
     starts, ends = bounds[:-1], bounds[1:]
     digits = starts + (data[starts] == _MINUS)
     valid = (ends - starts) <= LONGEST
-    valid &= _is_digit(data[ends - 1])
+    valid &= is_digit(data[ends - 1])
     # A lone minus is invalid by its last byte; what follows a text is never looked at.
     leading = data[np.minimum(digits, ends - 1)]
     second = np.minimum(digits + 1, ends - 1)
-    valid &= _is_digit(leading)
-    valid &= (leading != _ZERO) | (second == digits) | ~_is_digit(data[second])
+    valid &= is_digit(leading)
+    valid &= (leading != _ZERO) | (second == digits) | ~is_digit(data[second])
     row = np.searchsorted(bounds, others, "right") - 1
     inner = others > starts[row]
     others, row = others[inner], row[inner]
@@ -164,7 +173,7 @@ def _have_their_place(data: Bytes, ends: Int64s, others: Int64s, row: Int64s) ->
     byte, previous, following = data[others], data[others - 1], data[np.minimum(others + 1, len(data) - 1)]
     earlier = np.full(len(others), _NOTHING, np.uint8)
     earlier[1:] = np.where(row[1:] == row[:-1], byte[:-1], _NOTHING)
-    after_digit, before_digit = _is_digit(previous), _is_digit(following)
+    after_digit, before_digit = is_digit(previous), is_digit(following)
     before_sign = (following == _MINUS) | (following == _PLUS)
     short = ends[row] - others <= _EXPONENT + 1
     point = (byte == _POINT) & after_digit & before_digit & (earlier == _NOTHING)

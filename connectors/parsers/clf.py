@@ -1,0 +1,90 @@
+"""Access logs of Apache, nginx and others: the common and the combined log format."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pyarrow as pa
+
+from ingest.api import Int64s, Options, arrow_type
+from ingest.connectors.parsers.civil import MONTHS
+from ingest.connectors.parsers.clf_columns import split
+from ingest.connectors.parsers.reasons import Reject
+from ingest.connectors.parsers.text_parser import Fields, TextParser
+
+NOT_A_LOG_LINE = "not a line of the common log format"
+NOT_A_TIME = "not a time of the common log format"
+
+_SCHEMA = pa.schema(
+    [
+        ("host", pa.string()),
+        ("identity", pa.string()),
+        ("user", pa.string()),
+        ("time", arrow_type("timestamp")),
+        ("method", pa.string()),
+        ("path", pa.string()),
+        ("protocol", pa.string()),
+        ("request", pa.string()),
+        ("status", pa.int32()),
+        ("bytes", pa.int64()),
+        ("referrer", pa.string()),
+        ("user_agent", pa.string()),
+        ("rest", pa.string()),
+    ]
+)
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_LINE = re.compile(
+    rf'([^ ]+) ([^ ]+) ([^ ]+) \[([^\]]*)\] {_QUOTED} ([^ "]+) ([^ "]+)(?: {_QUOTED} {_QUOTED}(?: (.*))?)?\r?',
+    re.DOTALL,
+)
+_NAMES = ("host", "identity", "user", "time", "request", "status", "bytes", "referrer", "user_agent", "rest")
+_TIME_GROUP, _REQUEST_GROUP = 4, 5
+_REQUEST = re.compile(r"([^ ]+) ([^ ]+) ([^ ]+)")
+_TIME = re.compile(rf"(\d\d)/({'|'.join(MONTHS)})/(\d{{4}}):(\d\d:\d\d:\d\d) ([+-]\d{{4}})", re.ASCII)
+
+
+class ClfOptions(Options):
+    """The log format needs no options."""
+
+
+class ClfParser(TextParser[ClfOptions]):
+    r"""Reads `HOST IDENTITY USER [TIME] "REQUEST" STATUS BYTES`, with or without ` "REFERRER" "USER AGENT"` after it.
+
+    `method`, `path` and `protocol` are the parts of a request that has three; any other is kept whole in `request`.
+    What follows the user agent goes into `rest`. "-" is null. Texts stay as they are written: a backslash and what it
+    escapes (`\"`, `\x22`) are both kept. A carriage return at the end is no part of the line.
+    """
+
+    Options: ClassVar[type[ClfOptions]] = ClfOptions
+
+    def schema(self) -> pa.Schema:
+        """Return the columns, the same for all lines."""
+        return _SCHEMA
+
+    def split(self, text: pa.StringArray, moments: Int64s, schema: pa.Schema) -> list[Fields]:
+        """See `TextParser`."""
+        return split(text)
+
+    def read(self, text: str, moment: int, counted: Counter[str]) -> Mapping[str, str | None]:
+        """See `TextParser`."""
+        match = _LINE.fullmatch(text.removesuffix("\r"))
+        if match is None:
+            raise Reject(NOT_A_LOG_LINE)
+        fields = dict(zip(_NAMES, match.groups(), strict=True))
+        fields["time"] = _iso(match[_TIME_GROUP])
+        request = _REQUEST.fullmatch(match[_REQUEST_GROUP])
+        if request is not None:
+            fields["request"] = None
+            fields |= zip(("method", "path", "protocol"), request.groups(), strict=True)
+        return {name: None if field == "-" else field for name, field in fields.items()}
+
+
+def _iso(text: str) -> str:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise Reject(NOT_A_TIME)
+    day, month, year, clock, zone = match.groups()
+    return f"{year}-{MONTHS.index(month) + 1:02d}-{day}T{clock}{zone}"

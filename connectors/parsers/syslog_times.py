@@ -1,0 +1,98 @@
+"""Times of syslog that do not say all of when they are: without a year, without a zone.
+
+The year is the one that brings a time closest to the record's timestamp; the zone does not matter for this choice.
+Everything is told twice: for one time, and for columns of them.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import numpy as np
+
+from ingest.api import Bools, Int64s
+from ingest.connectors.parsers.civil import Checked, days, seconds_of
+
+FIRST_MOMENT, LAST_MOMENT = 0, 253_370_764_799_999
+"""Timestamps of records, in milliseconds, that a year is taken from, inclusive: to the end of 9998."""
+
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (arithmetic of the calendar, no zone meant)
+_SECOND = timedelta(seconds=1)
+_LEAP = 8
+"""Two leap years are so many years apart at most."""
+_ANY_YEAR = 2000
+_FEBRUARY, _LEAP_DAY = 2, 29
+
+
+def zone_named(name: str) -> tzinfo:
+    """Return a time zone by its IANA name.
+
+    Raises:
+        ValueError: it is not known on this machine.
+    """
+    if name == "UTC":
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f'"{name}" is not a time zone known here; write one such as "Europe/Berlin"') from error
+
+
+def to_utc(local: datetime, zone: tzinfo) -> datetime:
+    """Return a time of a zone as one of UTC, both without saying so; OverflowError where the calendar ends.
+
+    A time that comes twice is the first; one that a clock change skips is counted on from before it.
+    """
+    return local.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
+
+
+def closest(month: int, day: int, clock: timedelta, moment: int) -> datetime | None:
+    """Return the time in the year that brings it closest to a record's timestamp; None = it is in no year.
+
+    Args:
+        month: 1 to 12.
+        day: of the month.
+        clock: since midnight.
+        moment: milliseconds since 1970, from FIRST_MOMENT to LAST_MOMENT.
+    """
+    now = EPOCH + timedelta(milliseconds=moment)
+    found: datetime | None = None
+    # Any other day is in each of the years around.
+    far = _LEAP if (month, day) == (_FEBRUARY, _LEAP_DAY) else 1
+    for year in range(now.year - far, min(now.year + far, 9999) + 1):
+        try:
+            each = datetime(year, month, day) + clock  # noqa: DTZ001  (the zone is applied later)
+        except ValueError:
+            continue
+        if found is None or abs(each - now) < abs(found - now):
+            found = each
+    return found
+
+
+def is_known(moments: Int64s) -> Bools:
+    """Return which timestamps of records a year can be taken from."""
+    known: Bools = (moments >= FIRST_MOMENT) & (moments <= LAST_MOMENT)
+    return known
+
+
+def closest_seconds(month: Int64s, day: Int64s, clock: Int64s, moments: Int64s) -> Checked:
+    """Return what `closest` does, as seconds since 1970; of moments that are not known any year's.
+
+    A leap day is left out: its year may be farther away.
+    """
+    now = np.where(is_known(moments), moments, 0)
+    year = now.astype("M8[ms]").astype("M8[Y]").astype(np.int64) + 1970
+    _, valid = days(np.full(len(month), _ANY_YEAR), month, day)
+    candidates = np.stack([seconds_of(days(each, month, day)[0], clock) for each in (year - 1, year, year + 1)])
+    chosen = np.abs(candidates * 1000 - now).argmin(axis=0)
+    return candidates[chosen, np.arange(len(chosen))], valid & ((month != _FEBRUARY) | (day != _LEAP_DAY))
+
+
+def seconds_to_utc(local: Int64s, zone: tzinfo) -> Int64s:
+    """Return seconds since 1970 of a zone's clock as seconds since 1970 UTC."""
+    if zone is UTC:
+        return local
+    each, codes = np.unique(local, return_inverse=True)
+    moved = [(to_utc(EPOCH + timedelta(seconds=second), zone) - EPOCH) // _SECOND for second in each.tolist()]
+    return np.array(moved, np.int64)[codes]
