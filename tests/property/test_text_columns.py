@@ -68,6 +68,7 @@ def reference(text, kind):
 @example(("double", ["nan", "1"]))
 @example(("float", ["16777217"]))
 @example(("decimal128(10, 2)", ["12345678.905", "1.5"]))
+@example(("timestamp", ["-62135596801"]))
 @example(("timestamp", ["1700000000", "2026-11-23T01:02:03.1234567Z", None, ""]))
 def test_columns_accept_what_the_reference_accepts(case):
     name, texts = case
@@ -79,13 +80,12 @@ def test_columns_accept_what_the_reference_accepts(case):
     assert len(found.array) == len(texts)
     assert found.array.type == kind
     found.array.validate(full=True)
-    cells = found.array.to_pylist()
     for at, text in enumerate(texts):
         if found.fits is not None and not found.fits[at]:
             continue
         fits, value, cut = reference(text, kind)
         assert fits, text
-        assert repr(cells[at]) == repr(pa.array([value], kind)[0].as_py())
+        assert repr(found.array[at].as_py()) == repr(pa.array([value], kind)[0].as_py())
         assert (found.cut is not None and bool(found.cut[at])) == cut
 
 
