@@ -1,7 +1,7 @@
 """File → Kafka → Parquet, all at once on one machine: `ingest ship --once` with `ingest sink`, and `ingest run` alone.
 
 The clock runs from the first record that Kafka appends to the last commit of the warehouse. The sink commits when it
-has half of each partition, and when it has the other half.
+has half of each partition, and the rest when nothing came for a fifth of a second, which the clock counts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _chain(world: World, lines: Lines, *, apart: bool) -> Outcome:
     columns = schema(lines.spec.kind)
     rows = lines.lines // lines.spec.parts // 2
     table = destination(world, str(root), remote=False)
-    sink = product.Sink([topic], table, directory.name, "json", columns, {"rows": rows, "idle": "2s"})
+    sink = product.Sink([topic], table, directory.name, "json", columns, {"rows": rows, "idle": "200ms"})
     config = product.configuration(directory, world.broker.bootstrap, {topic: lines.glob}, sink)
     progress = Progress(root / "_ingest" / topic, world.broker.ends(topic, lines.spec.parts), lines.lines)
     if apart:

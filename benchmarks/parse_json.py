@@ -1,16 +1,14 @@
 """JSON in memory into typed columns: by templates beside the general way of the same parser, in turns in one process.
 
-    python -m benchmarks.parse_json [--lines N] [--rounds N] [--threads N] [--malloc]
+    python -m benchmarks.parse_json [--lines N] [--rounds N] [--threads N]
 
 Prints MB/s and records/s for each second of CPU of one thread, the ratio of the two ways, and with --threads what so
-many do together by the clock. Both must give the same before anything is measured. --malloc lets the C library keep
-freed memory, as a long-running process should.
+many do together by the clock. Both must give the same before anything is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import statistics
 import threading
@@ -24,11 +22,10 @@ from benchmarks import data, odd
 from benchmarks.shapes import schema
 from ingest.connectors.parsers.json import JsonParser
 from ingest.connectors.parsers.json_template_match import Shapes
+from ingest.service.tuning import tune
 
 SEED = 7
 NEVER = 1 << 60
-_TRIM, _MMAP = -1, -3
-"""M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +161,8 @@ def main() -> None:
     arguments.add_argument("--lines", type=int, default=20_000)
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--threads", type=int, default=0)
-    arguments.add_argument("--malloc", action="store_true")
     chosen = arguments.parse_args()
-    if chosen.malloc:
-        libc = ctypes.CDLL(None)
-        if not (libc.mallopt(_TRIM, 1 << 29) and libc.mallopt(_MMAP, 1 << 28)):
-            raise SystemExit("mallopt refused")
+    tune()
     more = f" | {chosen.threads} threads: templates | general" if chosen.threads else ""
     print(f"{chosen.lines} lines{'':14} | templates, per CPU-s   | general way, per CPU-s | ratio{more}")
     for each in cases(chosen.lines):

@@ -26,7 +26,7 @@ from tests.servers.kafka import KafkaServer
 ROOT = Path(__file__).resolve().parents[1]
 PARTITIONS = 4
 CACHE = ROOT / ".cache" / "bench"
-RECORDS = 1_000_000
+RECORDS = 2_000_000
 TINY = 8
 """Lines of a partition in the runs that tell what starting and ending costs."""
 
@@ -151,7 +151,7 @@ def say(text: str) -> None:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every stage takes."""
-    parser.add_argument("--records", type=int, help="lines of a run (1,000,000; quick: 300,000)")
+    parser.add_argument("--records", type=int, help="lines of a run (2,000,000; quick: 300,000)")
     parser.add_argument("--pairs", type=int, help="rounds in which all contenders have a turn (3; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="two minutes, to see that everything works")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where lines are kept and servers work")

@@ -26,6 +26,9 @@ def ingest(bootstrap: str, topic: str, ends: list[int], check: bool) -> Iterator
     from ingest.broker.consumer import KafkaBlockConsumer
     from ingest.broker.membership import GroupOptions
     from ingest.broker.security import Connection
+    from ingest.service.tuning import tune
+
+    tune()
 
     def part(block: RecordBlock) -> Part:
         lengths = np.frombuffer(block.values.buffers()[1], np.int32)[block.values.offset :][: block.rows + 1]

@@ -66,7 +66,9 @@ def values_of(block: bytes) -> pa.BinaryArray:
 def ingest(kind: str, name: str) -> Callable[[pa.BinaryArray], Parsed]:
     """Return one of the product's parsers, with a schema for JSON and as it comes for the rest."""
     from ingest.config.registry import Registry
+    from ingest.service.tuning import tune
 
+    tune()
     parser = Registry().parser(name)
     options = parser.Options(**_options(kind, name))
     made = parser(options)

@@ -85,7 +85,6 @@ def _module(path: str) -> str:
 
 def main() -> None:
     report, *arguments = sys.argv[1:]
-    sys.setswitchinterval(0.0005)
     sampler = Sampler()
     sampler.start()
     from ingest.cli.main import main as ingest
