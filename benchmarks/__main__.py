@@ -2,7 +2,7 @@
 
 Stages: ship, fetch, parse, sink, hdfs, chain, scaling (all of them when none is named), spark and profile (only when
 named). Most are programs too: `python -m benchmarks.ship`. Tables go to stdout, progress to stderr, JSON to
-benchmarks/results.
+`results` in the cache.
 """
 
 from __future__ import annotations

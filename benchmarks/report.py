@@ -13,17 +13,17 @@ from typing import Any
 from benchmarks.rounds import Outcome, Series, Table
 from benchmarks.world import World
 
-RESULTS = Path(__file__).with_name("results")
 LIBRARIES = ["kafka-python", "pyarrow", "numpy", "lz4", "zstandard", "confluent-kafka", "duckdb", "polars", "pyspark"]
 HEAD = ("", "records/s", "MB/s", "µs CPU/rec", "RSS MB", "files", "MB out", "rest s", "faster", "cheaper")
 
 
 def show(world: World, tables: list[Table]) -> list[Table]:
-    """Print tables and write them to benchmarks/results; returns them."""
+    """Print tables and write them to `results` in the cache; returns them."""
+    results = world.choices.cache / "results"
+    results.mkdir(exist_ok=True)
     for table in tables:
         print("\n" + text(table), flush=True)
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{table.key.replace(' ', '-')}.json"
+        path = results / f"{table.key.replace(' ', '-')}.json"
         path.write_text(json.dumps({**machine(), **_plain(table), "quick": world.choices.quick}, indent=1) + "\n")
     return tables
 
