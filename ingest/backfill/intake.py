@@ -30,7 +30,6 @@ from ingest.sink.memory import MAX_WRITERS, Shares, to_set_aside
 from ingest.sink.open_range import OpenRange
 from ingest.sink.plan import TopicPlan
 from ingest.sink.rotation import Limits, Reason, due
-from ingest.sink.spool import local_files, remove, settle
 
 
 class Outdated(IngestError):
@@ -271,12 +270,12 @@ class _Writing:
         if self.opened.empty:
             return
         first = self.opened.first_offset
-        draft = replace(self.opened.seal(reason).finish(), content=self._content())
+        sealed = self.opened.seal(reason)
         try:
-            settle(local_files(draft))
+            draft = replace(sealed.finish(), content=self._content())
             self._world.patience(lambda: self._committer.commit(draft))
         finally:
-            remove(local_files(draft))
+            sealed.discard()
         self._world.patience(self._committer.fold_if_due)
         self._tally.lines += self._lines + self._feed.dropped - self._dropped
         self._lines, self._dropped = 0, self._feed.dropped

@@ -28,10 +28,10 @@ Pair: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Errand:
-    """A callback; `done`: what somebody on the I/O thread waits for, or None."""
+    """A callback that somebody on the I/O thread waits for."""
 
     work: Callable[[], None]
-    done: Any = None
+    done: Any
 
 
 class Desk:
@@ -51,15 +51,15 @@ class Desk:
         """Run `call` on the helper thread, and here first `meanwhile`, then errands until the call returns.
 
         Returns:
-            the call's outcome, and what the first errand that failed raised: the call goes on to its end all the same.
+            the call's outcome, and what `meanwhile` or the first errand that failed raised: the call goes on to its end
+            all the same. After `meanwhile` failed no errand is run: what it left half done must not be built upon.
         """
         self._settle()
-        if meanwhile is not None:
-            self._errands.put(_Errand(meanwhile))
         running: Future[T] = self._helper.submit(call)
         self._running = running
         running.add_done_callback(lambda _: self._errands.put(None))
-        failure = self._serve()
+        failure = None if meanwhile is None else _failure_of(meanwhile)
+        failure = self._serve(idle=failure is not None) or failure
         self._running = None
         return running, failure
 
@@ -83,22 +83,28 @@ class Desk:
     def _settle(self) -> None:
         """Wait for a call whose `run` was left by an interrupt."""
         if self._running is not None:
-            self._closing, closing = True, self._closing
-            self._serve()
-            self._running, self._closing = None, closing
+            self._serve(idle=True)
+            self._running = None
 
-    def _serve(self) -> Exception | None:
+    def _serve(self, *, idle: bool) -> Exception | None:
+        """Answer errands until the call has returned; run them unless `idle`."""
         failure: Exception | None = None
         while (errand := self._errands.get()) is not None:
             try:
-                if not self._closing:
-                    errand.work()
-            except Exception as error:  # noqa: BLE001 — raised by run, when kafka-python is back in a state that it knows
-                failure = failure or error
+                if not (idle or self._closing):
+                    error = _failure_of(errand.work)
+                    failure = failure or error
             finally:
-                if errand.done is not None:
-                    self._release(errand.done)
+                self._release(errand.done)
         return failure
+
+
+def _failure_of(work: Callable[[], None]) -> Exception | None:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 — raised by poll, when kafka-python is back in a state that it knows
+        return error
+    return None
 
 
 class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]

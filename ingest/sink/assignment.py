@@ -13,7 +13,7 @@ that is due too the partition is paused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ from typing import Any
 
 from ingest.blocks import RecordBlock
 from ingest.errors import Fenced, IngestError, OutcomeUnknown, Retriable
-from ingest.sink.open_files import OpenFile
+from ingest.sink.open_files import OpenFile, OpenFiles
 from ingest.sink.open_range import OpenRange
 from ingest.sink.patience import Patience
 from ingest.sink.ports import Chain, Committed, Opening, Ports
@@ -108,9 +108,9 @@ class Assignment:
         return self._task is not None
 
     @property
-    def sealed_bytes(self) -> int:
-        """Return the memory that the range which is being committed still holds."""
-        return 0 if self._sealed is None else self._sealed.held
+    def leaving(self) -> OpenFiles | None:
+        """Return the files of the range that is being committed: until they are finished they hold memory."""
+        return None if self._sealed is None else self._sealed.files
 
     @property
     def reached_target(self) -> bool:
@@ -119,8 +119,8 @@ class Assignment:
 
     @property
     def settled(self) -> bool:
-        """Return whether nothing is in hand."""
-        return not self.committing and (self.range is None or self.range.empty)
+        """Return whether nothing is in hand: no rows, and no reason to stop that was not acted upon."""
+        return not self.committing and self._stopping is None and (self.range is None or self.range.empty)
 
     @property
     def finished(self) -> bool:
@@ -143,7 +143,7 @@ class Assignment:
         self._begin(self._chain.open, self._opened)
 
     def add(self, block: RecordBlock) -> None:
-        """Take a block in; whatever goes wrong concerns this partition alone.
+        """Take a block in; whatever can go wrong concerns this partition alone.
 
         What comes after the reason to stop, or after the end that `--once` reads to, is left out: it is read again.
         """
@@ -156,6 +156,10 @@ class Assignment:
             self._come_back(error)
         except IngestError as error:
             self._halt(stop_of(error))
+        except BaseException:
+            # A bug. The range may hold half a block, and count all of it as written: nobody may commit that.
+            self._drop_range()
+            raise
         else:
             if (excess := self.range.over_budget()) is not None:
                 self._halt_after_commit(stop_of(excess))
@@ -387,3 +391,9 @@ class Assignment:
             work()
         except SpoolFailed as error:
             self._ports.events.waiting(self, error)
+
+
+def held_by(assignments: Collection[Assignment]) -> list[OpenFiles]:
+    """Return all files that hold memory or descriptors: of ranges that are open, and that are being committed."""
+    held = [each.range.files for each in assignments if each.range is not None]
+    return held + [each.leaving for each in assignments if each.leaving is not None]

@@ -11,7 +11,7 @@ from ingest.errors import DataLoss, Fenced, Retriable
 from ingest.sink.loss import Bounds, loss_of, other_topic, refuse_loss
 from ingest.sink.open_range import OpenRange
 from ingest.sink.ports import Committed, Opening
-from ingest.sink.spool import local_files, settle, spooling
+from ingest.sink.spool import spooling
 
 RECENT = 2.0
 """Seconds for which the bounds of a log hold well enough: what they miss, the consumer is told when it reads."""
@@ -79,7 +79,6 @@ class PartitionChain:
         at = self._committer.tail.next_offset
         if at not in (first_offset, draft.next_offset):
             raise Fenced(f"{self._committer.key}: the chain is at offset {at}, the range begins at {first_offset}")
-        settle(path for path in local_files(draft) if path.exists())  # a commit that is repeated has used some up
         with spooling():
             self._committer.commit(draft)
         self._committer.fold_if_due()

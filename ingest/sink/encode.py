@@ -100,9 +100,9 @@ class ParquetFile:
     def close(
         self, first_offset: int, last_offset: int, min_time: int | None = None, max_time: int | None = None
     ) -> EncodedFile:
-        """Write the footer, and say what the file is. On any error it is gone.
+        """Write the footer, make the file durable, and say what it is. On any error the file is gone.
 
-        Nothing is durable yet, and the disk may still fail to take what the system holds for it: see `spool.settle`.
+        The directory is not synced: the name is durable only once its directory is.
 
         Args:
             first_offset: of its first row.
@@ -230,7 +230,8 @@ class _CheckedFile(io.RawIOBase):
         return length
 
     def finish(self) -> None:
-        """Close it; raises OSError when the file holds less than was written."""
+        """Make it durable and close it; raises OSError when the file holds less than was written."""
+        os.fsync(self._file.fileno())
         held = os.fstat(self._file.fileno()).st_size
         self._file.close()
         if held != self.size:

@@ -13,19 +13,14 @@ class SealedRange:
     """Finishing its files takes long, so whoever commits it does that, on a thread that may wait.
 
     Args:
-        files: the range's, which belong to this object from now on.
+        files: the range's, which belong to this object from now on; others may look how much they hold.
         draft: of its commit, without the files.
     """
 
     def __init__(self, files: OpenFiles, draft: CommitDraft) -> None:
-        self._files = files
+        self.files = files
         self._draft = draft
         self._finished = False
-
-    @property
-    def held(self) -> int:
-        """Return the bytes of memory that rows hold which are not in a file yet."""
-        return self._files.held
 
     def finish(self) -> CommitDraft:
         """Close all files and return the draft, the same one every time.
@@ -34,7 +29,7 @@ class SealedRange:
             SpoolFailed: the local disk is full or broken; only `discard` may be called then.
         """
         if not self._finished:
-            self._draft = replace(self._draft, files=[_staged(file) for file in self._files.finish()])
+            self._draft = replace(self._draft, files=[_staged(file) for file in self.files.finish()])
             self._finished = True
         return self._draft
 
@@ -47,7 +42,7 @@ class SealedRange:
         if self._finished:
             remove(local_files(self._draft))
         else:
-            self._files.abandon()
+            self.files.abandon()
 
 
 def _staged(file: FinishedFile) -> StagedFile:

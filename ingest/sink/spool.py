@@ -51,20 +51,6 @@ def local_files(draft: CommitDraft) -> list[Path]:
     return [file.local for file in draft.files if isinstance(file.local, Path)]
 
 
-def settle(paths: Iterable[Path]) -> None:
-    """Have the disk take what was written to local files: an error that the system kept to itself comes out here.
-
-    Takes as long as the disk does: not for the thread of a loop.
-
-    Raises:
-        SpoolFailed: the disk did not take it.
-    """
-    with spooling():
-        for path in paths:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
 def emptied(directory: Path) -> Path:
     """Make the directory, or empty what a dead worker left in it.
 

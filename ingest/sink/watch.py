@@ -11,7 +11,7 @@ from ingest.errors import IngestError
 from ingest.service.health import Health
 from ingest.service.log import logger
 from ingest.service.metrics import Metrics
-from ingest.sink.assignment import Assignment, Phase
+from ingest.sink.assignment import Assignment, Phase, held_by
 from ingest.sink.stops import StoppedPartition, write_stops
 from ingest.sink.threads import Pool
 
@@ -97,7 +97,7 @@ class SinkWatch:
         return stops
 
     def _look_at_memory(self, assignments: Mapping[Key, Assignment]) -> None:
-        files = [each.range.files for each in assignments.values() if each.range is not None]
+        files = held_by(assignments.values())
         self._metrics.sink_buffered_bytes.set(sum(each.held for each in files))
         self._metrics.sink_open_files.set(sum(each.writers for each in files))
 

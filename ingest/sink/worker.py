@@ -25,6 +25,7 @@ from ingest.errors import IngestError, Unavailable
 from ingest.sink.assignment import Assignment
 from ingest.sink.flush import Flush
 from ingest.sink.memory import to_set_aside
+from ingest.sink.open_range import OpenRange
 from ingest.sink.ports import Cursor
 from ingest.sink.rotation import Reason
 from ingest.sink.stops import PartitionsStopped
@@ -163,8 +164,9 @@ class SinkWorker:
         self._once = once
         self._revoke = revoke
         self._settled = False
-        self._blocks: list[RecordBlock] = []
-        self._problems: Sequence[Problem] = []
+        self._blocks: list[tuple[OpenRange | None, RecordBlock]] = []
+        self._problems: list[tuple[OpenRange | None, Problem]] = []
+        """Both with the range that was open when they came: one that was opened since reads them anew."""
         self._questions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flushes: list[Flush] = []
 
@@ -185,6 +187,7 @@ class SinkWorker:
 
     def flush(self) -> Flush:
         """Begin to commit everything read so far; on the loop's thread (`ask`)."""
+        self._take_in()  # so that it is of everything that was read until now
         flush = Flush(self.assignments)
         self._flushes.append(flush)
         self._look_at_flushes()  # so that it begins with what is read now
@@ -236,7 +239,9 @@ class SinkWorker:
 
     def turn(self) -> None:
         """Poll once and do what is due; for `run`, and for tests that take turns with several workers."""
-        self._blocks, self._problems = self._consumer.poll(self._patience(), self._take_in)
+        blocks, problems = self._consumer.poll(self._patience(), self._take_in)
+        self._blocks = [(self._range_for(block), block) for block in blocks]
+        self._problems = [(self._range_for(problem), problem) for problem in problems]
         self._listen()
         self._turn_assignments()
         self._look_at_flushes()
@@ -252,19 +257,22 @@ class SinkWorker:
         blocks, problems, self._blocks, self._problems = self._blocks, self._problems, [], []
         blocks.reverse()
         while blocks:
-            self._add(blocks.pop())  # one after the other is let go of
-        for problem in problems:
-            if (assignment := self.assignments.get((problem.topic, problem.partition))) is not None:
-                assignment.trouble(problem.error)
+            self._add(*blocks.pop())  # one after the other is let go of
+        for opened, problem in problems:
+            if opened is not None and self._range_for(problem) is opened:
+                self.assignments[problem.topic, problem.partition].trouble(problem.error)
 
-    def _add(self, block: RecordBlock) -> None:
-        assignment = self.assignments.get((block.topic, block.partition))
-        if assignment is None:
-            return  # taken away meanwhile: others read it
-        assignment.add(block)
+    def _range_for(self, one: RecordBlock | Problem) -> OpenRange | None:
+        assignment = self.assignments.get((one.topic, one.partition))
+        return None if assignment is None else assignment.range
+
+    def _add(self, opened: OpenRange | None, block: RecordBlock) -> None:
+        if opened is None or self._range_for(block) is not opened:
+            return
+        self.assignments[block.topic, block.partition].add(block)
         reading = [each for each in self.assignments.values() if each.range is not None]
         files = [each.range.files for each in reading if each.range is not None]
-        leaving = sum(each.sealed_bytes for each in self.assignments.values())
+        leaving = sum(each.leaving.held for each in self.assignments.values() if each.leaving is not None)
         for index, file in to_set_aside(files, max(0, self._rows_limit - leaving)):
             reading[index].set_aside(file)
 

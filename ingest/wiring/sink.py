@@ -19,6 +19,7 @@ from ingest.errors import ConfigError, Retriable, Unavailable, UsageError
 from ingest.service.log import logger
 from ingest.service.ownership import private_directory
 from ingest.service.schedule import Ticks
+from ingest.sink.assignment import held_by
 from ingest.sink.background import Encoder
 from ingest.sink.description import describe
 from ingest.sink.events import SinkEvents
@@ -243,7 +244,4 @@ class SinkJob:
 
     def _writers(self) -> int:
         worker = self._worker
-        if worker is None:
-            return 0
-        ranges = [each.range for each in worker.assignments.values() if each.range is not None]
-        return sum(opened.files.writers for opened in ranges)
+        return 0 if worker is None else sum(files.writers for files in held_by(worker.assignments.values()))

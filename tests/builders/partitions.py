@@ -83,7 +83,7 @@ class FakeSealed:
 
     draft: CommitDraft | None
     failure: Exception | None = None
-    held: int = 0
+    files: None = None
 
     def finish(self):
         if self.failure:

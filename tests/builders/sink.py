@@ -103,6 +103,8 @@ class StepPool:
     def step(self):
         """Run the oldest task to its end."""
         work, future = self.waiting.pop(0)
+        if not future.set_running_or_notify_cancel():
+            return
         try:
             result = work()
         except Exception as error:  # noqa: BLE001 - raised where the future is read

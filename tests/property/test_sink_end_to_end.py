@@ -159,6 +159,7 @@ class Log:
             sources={row: source for row, (_, _, source) in enumerate(chosen) if source is not None},
             timestamps=[1_795_000_000_000 + offset * 900_000 for offset in offsets],
             partition=self.partition,
+            begin=position,
         )
         return made, None
 
@@ -339,10 +340,13 @@ class Task:
         self.dead = True
         if self._thread is not None:
             self.advance(1)
-        else:
+        elif not self.future.done():
             self.future.set_exception(Killed())
 
     def _run(self):
+        if not self.future.set_running_or_notify_cancel():
+            self._back.release()
+            return
         try:
             result = self._work()
         except BaseException as error:  # noqa: BLE001 - raised where the future is read

@@ -45,23 +45,41 @@ def test_errands_run_on_the_calling_thread_while_the_call_runs_on_another(desk):
     assert threads["call"] is not threading.current_thread()
 
 
-def test_what_is_done_meanwhile_runs_first_on_the_calling_thread_and_its_error_comes_back(desk):
+def test_what_is_done_meanwhile_runs_first_on_the_calling_thread(desk):
     done = []
     begun = threading.Event()
+    early = threading.Thread(target=lambda: Loop.drive(desk.errand(lambda: done.append("early errand"))))
+    early.start()  # as of a join that ended between two polls
+    while desk._errands.empty():
+        assert early.is_alive()
 
     def meanwhile():
         assert begun.wait(30)
         done.append(threading.current_thread())
-        raise LookupError("meanwhile")
 
     def call():
         begun.set()
         Loop.drive(desk.errand(lambda: done.append("errand")))
 
     outcome, failure = desk.run(call, meanwhile)
+    early.join()
+    assert (outcome.result(), failure) == (None, None)
+    assert done == [threading.current_thread(), "early errand", "errand"]
+
+
+def test_no_errand_runs_after_what_is_done_meanwhile_failed(desk):
+    """A revoke would commit what it left half done."""
+    done = []
+
+    def meanwhile():
+        raise LookupError("meanwhile")
+
+    outcome, failure = desk.run(lambda: Loop.drive(desk.errand(lambda: done.append("errand"))), meanwhile)
     assert outcome.result() is None
     assert isinstance(failure, LookupError)
-    assert done == [threading.current_thread(), "errand"]
+    assert done == []
+    desk.run(lambda: Loop.drive(desk.errand(lambda: done.append("later"))))
+    assert done == ["later"]
 
 
 def test_a_failing_errand_does_not_stop_the_call_and_comes_back_beside_its_outcome(desk):

@@ -388,11 +388,11 @@ def test_a_sealed_range_is_finished_once_and_leaves_nothing_when_it_is_discarded
     b = bench()
     b.range.add(block([0, 1, 2]))
     sealed = b.range.seal(Reason.FLUSH)
-    assert sealed.held > 0
+    assert sealed.files.held > 0
     assert list(tmp_path.iterdir()) == []  # nothing was encoded yet
     draft = sealed.finish()
     assert draft is sealed.finish()
-    assert sealed.held == 0
+    assert sealed.files.held == 0
     assert len(list(tmp_path.iterdir())) == 1
     b.range.add(block([3]))  # the next range is another matter
     sealed.discard()

@@ -27,6 +27,7 @@ def partition(phase=Phase.OPEN, stop=None, waiting=None, committed=5):
         waiting=waiting,
         committed_offset=committed,
         range=SimpleNamespace(files=files) if phase is Phase.OPEN else None,
+        leaving=None,
     )
 
 

@@ -1,6 +1,9 @@
 """Threads for what may wait long."""
 
 import threading
+import time
+import weakref
+from functools import partial
 
 import pytest
 
@@ -39,15 +42,31 @@ def test_only_so_many_run_at_once_and_the_others_wait(threads):
 
 def test_closing_does_not_wait_and_begins_nothing_more():
     threads = Threads("test", 1)
-    gate, ran = threading.Event(), []
-    hanging = threads.submit(gate.wait)
-    threads.submit(lambda: ran.append(1))
+    begun, gate, ran = threading.Event(), threading.Event(), []
+    hanging = threads.submit(lambda: begun.set() or gate.wait())
+    assert begun.wait(10)
+    never = threads.submit(lambda: ran.append(1))
     threads.close()
     assert not hanging.done()
+    assert never.cancelled()  # whoever waits for it does not wait for ever
     gate.set()
     for thread in threads._threads:
         thread.join(10)
     assert ran == []
+
+
+def test_a_thread_that_waits_for_more_holds_on_to_nothing(threads):
+    class Large:
+        pass
+
+    large = Large()
+    gone = weakref.ref(large)
+    threads.submit(partial(id, large)).result(10)
+    del large
+    ends = time.monotonic() + 10
+    while gone() is not None and time.monotonic() < ends:
+        threads.submit(lambda: None).result(10)
+    assert gone() is None
 
 
 def test_what_was_cancelled_before_it_began_does_not_run(threads):

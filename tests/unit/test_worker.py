@@ -256,6 +256,46 @@ def test_what_a_poll_brought_is_taken_in_before_the_callbacks_of_the_next(bench)
     assert bench.commits() == [(0, 2, "revoke")]
 
 
+def test_a_bug_in_one_block_commits_nothing_of_it_whatever_the_group_does_meanwhile(bench):
+    """Its rows may count as written already: a commit would have the next owner drop them as repeats."""
+    bench.join(A)
+    bench.read(0, 1)
+    bench[A].range.fail_add = MemoryError("no room")
+    bench.consumer.script = [([block([2])], []), bench.consumer.take(A)]
+    bench.turn()
+    with pytest.raises(MemoryError):
+        bench.turn()
+    assert bench.commits() == []
+
+
+def test_blocks_that_came_before_a_partition_was_opened_again_are_left_out(bench):
+    """A process that was frozen goes on with what it has in hand, and polls last."""
+    bench.join(A)
+    bench.consumer.script = [([block([5, 6], begin=5)], [])]
+    bench.turn()
+    bench[A].trouble(AWAY)
+    bench.clock.advance(600)
+    for _ in range(3):
+        bench[A].turn()
+        bench.pool.breathe()
+    assert bench[A].phase is Phase.OPEN
+    bench.turn()
+    assert bench[A].range.next_offset == 0
+
+
+def test_a_problem_that_came_before_a_partition_was_opened_again_is_left_out(bench):
+    bench.join(A)
+    bench.consumer.script = [([], [Problem(A, LOST)])]
+    bench.turn()
+    bench[A].trouble(AWAY)
+    bench.clock.advance(600)
+    for _ in range(3):
+        bench[A].turn()
+        bench.pool.breathe()
+    bench.turn(3)
+    assert bench[A].phase is Phase.OPEN
+
+
 def test_blocks_of_a_partition_that_was_taken_away_with_them_are_left_to_others(bench):
     bench.join(A)
 
@@ -323,6 +363,16 @@ def test_a_flush_is_done_when_everything_read_so_far_is_committed(bench):
     bench.turn(2)
     assert (asked.done.is_set(), asked.complete) == (True, True)
     assert bench.commits()[0] == (0, 2, "flush")
+
+
+def test_a_flush_is_of_what_was_polled_and_not_taken_in_yet_too(bench):
+    bench.join(A)
+    bench.consumer.script = [([block([0, 1])], [])]
+    bench.turn()
+    asked = flush(bench)
+    bench.turn(3)
+    assert asked.done.is_set()
+    assert bench.commits() == [(0, 2, "flush")]
 
 
 def test_a_flush_of_nothing_is_done_at_once(bench):
@@ -448,6 +498,12 @@ def test_partitions_that_stand_still_decide_the_exit_code_and_the_others_are_don
         bench.run([give, ([], []), ([], []), ([block([0], partition=1)], [])])
     assert ended.value.exit_code == 3
     assert bench.commits(B) == [(0, 1, "drain")]
+
+
+def test_a_loss_that_was_learned_of_with_the_order_to_stop_is_told(bench):
+    with pytest.raises(PartitionsStopped, match="lost"):
+        bench.run([bench.consumer.give(A), ([], []), ([], []), ([block([0])], [Problem(A, LOST)])])
+    assert bench.commits() == [(0, 1, "stopped")]
 
 
 def test_loss_is_graver_than_failure(bench):
