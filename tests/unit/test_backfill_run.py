@@ -1,5 +1,6 @@
 """Files into a warehouse in memory: once each, whatever they are called, however often the run is begun."""
 
+import errno
 import gzip
 import os
 from dataclasses import replace
@@ -494,3 +495,19 @@ def test_an_intake_refuses_a_chain_that_is_not_where_it_was(box):
 
     with pytest.raises(Exception, match="ends at 790 now, not at 5"):
         intake.begin(5)
+
+
+def test_a_full_local_disk_leaves_nothing_behind_and_what_is_there_once_it_has_room_is_whole(box, monkeypatch):
+    path = box.write("a.log", A)
+    with monkeypatch.context() as full:
+        full.setattr("ingest.sink.encode._CheckedFile.write", lambda *_: no_room())
+        outcome = box.take_one(path)
+    assert "No space left on device" in str(outcome)
+    for spool in box.directory.glob("spool*"):
+        assert list(spool.iterdir()) == []
+    box.take(path)
+    assert box.lines() == sorted(LINES)
+
+
+def no_room():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
