@@ -14,7 +14,7 @@ from ingest.api import ConfigError, Int64s, Options, arrow_type, instant_of_text
 from ingest.connectors.parsers.civil import MONTHS
 from ingest.connectors.parsers.reasons import CUT, Reject
 from ingest.connectors.parsers.syslog_columns import split
-from ingest.connectors.parsers.syslog_times import EPOCH, FIRST_MOMENT, LAST_MOMENT, closest, to_utc, zone_named
+from ingest.connectors.parsers.syslog_times import EPOCH, FIRST_MOMENT, LAST_MOMENT, latest, to_utc, zone_named
 from ingest.connectors.parsers.syslog_words import FACILITIES, HIGHEST, NO_YEAR, SEVERITIES, STRUCTURED_DATA
 from ingest.connectors.parsers.text_parser import Fields, TextParser
 
@@ -71,8 +71,8 @@ class SyslogParser(TextParser[SyslogOptions]):
         [<PRI>]TIME HOST TAG[PID]: MESSAGE                  the same with a time of ISO 8601
 
     A word behind the host that does not end with a colon begins the message. "-" in the header is null, also for DATA.
-    A time without a year has that which brings it closest to the timestamp of its record; where there is none, the time
-    is null, and that is counted. A carriage return at the end is no part of the line.
+    A time without a year has the latest one in which it is at most a day after the timestamp of its record; where there
+    is none, the time is null, and that is counted. A carriage return at the end is no part of the line.
     """
 
     Options: ClassVar[type[SyslogOptions]] = SyslogOptions
@@ -146,8 +146,9 @@ class SyslogParser(TextParser[SyslogOptions]):
         month, day, hour, minute, second = MONTHS.index(match[1]) + 1, *map(int, match.groups()[1:])
         known = FIRST_MOMENT <= moment <= LAST_MOMENT
         clock = timedelta(hours=hour, minutes=minute, seconds=second)
-        found = closest(month, day, clock, moment if known else 0)
-        if found is None or hour > 23 or minute > 59 or second > 59:
+        right = hour <= 23 and minute <= 59 and second <= 59
+        found = latest(month, day, clock, moment if known else 0) if right else None
+        if found is None:
             raise Reject(UNFIT_TIME)
         if not known:
             counted[NO_YEAR] += 1

@@ -18,7 +18,7 @@ from ingest.connectors.parsers.civil import clock, digits, months
 from ingest.connectors.parsers.number_columns import is_digit
 from ingest.connectors.parsers.places import Block, Places
 from ingest.connectors.parsers.spans import Bytes, exactly, string_columns, windows
-from ingest.connectors.parsers.syslog_times import closest_seconds, is_known, seconds_to_utc
+from ingest.connectors.parsers.syslog_times import is_known, latest_seconds, seconds_to_utc
 from ingest.connectors.parsers.syslog_words import FACILITIES, HIGHEST, NO_YEAR, SEVERITIES, STRUCTURED_DATA
 from ingest.connectors.parsers.text_parser import Fields
 from ingest.connectors.parsers.time_columns import TIME
@@ -194,7 +194,7 @@ def _local(lines: _Lines, moments: Int64s, zone: tzinfo) -> Fields:
     tens = np.where(padded, _ZERO, text[:, 4])
     (day, first), (month, second) = digits(np.column_stack([tens, text[:, 5]])), months(text[:, 0:3])
     (time, third), moments = clock(text[:, 7:15]), moments[lines.rows]
-    seconds, fourth = closest_seconds(month, day, time, moments)
+    seconds, fourth = latest_seconds(month, day, time, moments)
     words = 3 + padded
     right = first & second & third & fourth & (text[:, 3] == _SPACE) & (text[:, 6] == _SPACE)
     right &= lines.spaces.count[lines.rows] > words
