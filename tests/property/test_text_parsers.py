@@ -87,7 +87,9 @@ AGENTS = ["-", "", "curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64) Firefox/121.0"
 
 @st.composite
 def clf_lines(draw: st.DrawFn) -> str:
-    head = " ".join(draw(words("127.0.0.1", "::1", "-", "host", "-", "frank", "", "é", "[")) for _ in range(3))
+    head = " ".join(
+        draw(words("127.0.0.1", "::1", "-", "host", "-", "frank", "", "é", "[", "a b", "a, b")) for _ in range(3)
+    )
     time, request = draw(st.sampled_from(TIMES[:3]) | st.sampled_from(TIMES)), draw(st.sampled_from(REQUESTS))
     status, size = draw(words("200", "404", "-", "2147483648", "1.5", "")), draw(words("0", "2326", "-", "007", "0x10"))
     line = f'{head} [{time}] "{request}" {status} {size}'
