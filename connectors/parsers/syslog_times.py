@@ -56,20 +56,25 @@ def latest(month: int, day: int, clock: timedelta, moment: int) -> datetime | No
     Args:
         month: 1 to 12.
         day: of the month.
-        clock: since midnight, less than a day.
+        clock: since midnight.
         moment: milliseconds since 1970, from FIRST_MOMENT to LAST_MOMENT.
     """
     now = EPOCH + timedelta(milliseconds=moment)
     last = now + timedelta(milliseconds=_AHEAD_MS)
     # All days but one are in the first two of these years.
     for year in range(last.year, now.year - _LEAP - 1, -1):
-        try:
-            found = datetime(year, month, day) + clock  # noqa: DTZ001  (the zone is applied later)
-        except ValueError:
-            continue
-        if found <= last:
+        found = in_year(year, month, day, clock)
+        if found is not None and found <= last:
             return found
     return None
+
+
+def in_year(year: int, month: int, day: int, clock: timedelta) -> datetime | None:
+    """Return the time in a year; None = it has no such time."""
+    try:
+        return datetime(year, month, day) + clock  # noqa: DTZ001  (the zone is applied later)
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_known(moments: Int64s) -> Bools:

@@ -344,12 +344,14 @@ LOCAL_TIMES += [
     "2026-11-23T01",
     "2026-11-23t01:02:03Z",
 ]
+LOCAL_TIMES += ["Jan  1 00:00:01", "Jan  1 00:00:01 2026", "Feb 29 00:00:00 1999", "Dec 31 23:59:59 9999"]
 TOKENS = words(
     "a",
     "web-1",
     "-",
     "su[77]:",
     "su:",
+    "2026",
     "é",
     "1",
     "",
@@ -423,10 +425,11 @@ def usual_syslog_lines(draw: st.DrawFn) -> str:
     if draw(st.booleans()):
         tail = draw(words("- hello world", "-", '[a@1 b="c"] hello', "[x] \ufeffy"))
         return f"<{draw(st.integers(0, 191))}>1 {draw(ISO_TIMES)} web-1 su {draw(words('77', '-'))} ID47 {tail}"
-    tag = draw(words("su[77]: hello", "kernel: [12.5] x", "no tag", "su:", "CRON[1]: (root) CMD (x)"))
-    return (
-        f"{draw(words('', '<13>', '<165>'))}{draw(st.sampled_from(LOCAL_TIMES[:6] + LOCAL_TIMES[12:14]))} web-1 {tag}"
+    tag = draw(
+        words("su[77]: hello", "kernel: [12.5] x", "no tag", "su:", "kernel: su[77]: x", "CRON[1]: (root) CMD (x)")
     )
+    time, host = draw(st.sampled_from(LOCAL_TIMES[:6] + LOCAL_TIMES[12:14])), draw(words("web-1 ", "web-1 ", ""))
+    return f"{draw(words('', '<13>', '<165>'))}{time} {host}{tag}"
 
 
 @settings(max_examples=500, deadline=None)

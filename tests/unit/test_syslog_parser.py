@@ -76,6 +76,15 @@ def test_lines_of_rfc_5424(line, fields):
         ("web-1  su[77]: x", {"hostname": "web-1", "message": " su[77]: x"}),
         ("web-1 : x", {"hostname": "web-1", "message": ": x"}),
         ("- -\r", {"message": "-"}),
+        ("su[77]: a message", {"app_name": "su", "proc_id": "77", "message": "a message"}),
+        ("su: web-1 x: y", {"app_name": "su", "message": "web-1 x: y"}),
+        ("su:", {"app_name": "su"}),
+        ("su[77]: ", {"app_name": "su", "proc_id": "77", "message": ""}),
+        ("su[]:  x\r", {"app_name": "su", "proc_id": "", "message": " x"}),
+        ("-[77]: x", {"proc_id": "77", "message": "x"}),
+        ("[77]: x", {"app_name": "[77]", "message": "x"}),
+        (": su: x", {"hostname": ":", "app_name": "su", "message": "x"}),
+        ("1234 su: x", {"hostname": "1234", "app_name": "su", "message": "x"}),
         ("web-1", {"hostname": "web-1"}),
         ("web-1 ", {"hostname": "web-1", "message": ""}),
     ],
@@ -116,6 +125,9 @@ def test_lines_of_rfc_3164_and_of_files(priority, said, time, line, fields):
         ("Nov 23 01:02:03 ", NO_HOST),
         ("Nov 23 01:02:03  web su: x", NO_HOST),
         ("Nov 31 01:02:03 web", UNFIT_TIME),
+        ("Feb 29 01:02:03 2026 web", UNFIT_TIME),
+        ("Nov 23 24:02:03 2026 web", UNFIT_TIME),
+        ("Nov 23 01:02:03 2026 ", NO_HOST),
         ("Nov  0 01:02:03 web", UNFIT_TIME),
         ("Nov 23 24:02:03 web", UNFIT_TIME),
         ("nov 23 01:02:03 web", NO_TIME),
@@ -150,6 +162,16 @@ def test_the_year_is_the_latest_that_leaves_a_time_at_most_a_day_after_its_recor
     found = read(parser(), f"{time} web-1 su: x".encode(), moment=ms(moment))
 
     assert found["time"].year == year
+
+
+@pytest.mark.parametrize("moment", [-1, ms(NOW), 1 << 62])
+def test_a_year_behind_the_time_is_the_year(moment):
+    line = b"<13>Jan  1 00:00:01 1999 web-1 su[77]: x"
+    fields = {"facility": "user", "severity": "notice", "hostname": "web-1", "app_name": "su", "proc_id": "77"}
+    time = datetime(1999, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+    assert read(parser(), line, moment=moment) == fields | {"time": time, "message": "x"}
+    assert read(parser(), b"Feb 29 00:00:01 2000 su: x", moment=moment)["time"].year == 2000
 
 
 def test_a_clock_that_is_none_is_refused_where_the_calendar_ends():
@@ -201,6 +223,7 @@ def test_usual_lines_are_not_read_alone(monkeypatch):
         MODERN + '[a b="c"] x',
         "<13>Nov  3 01:02:03 web-1 su[77]: x",
         "Nov 23 01:02:03 web-1 kernel: x",
+        "<13>Nov 23 01:02:03 su[77]: x y",
         "2026-11-23T01:02:03.5+01:00 web-1 su[77]: x y",
         "2026-11-23T01:02:03Z web-1 no tag here",
     ]
