@@ -242,6 +242,7 @@ KEYS = ["s", "n", "t", "b", "u", "x.y", "é", "rest", "N", "a-b", "k\\", "max"]
 VALUES = r"""
 a¦a=b¦/x?q=1&r=2¦a"b¦a\b¦C:\dir\¦é¦-¦true¦1¦007¦1.5¦0x10¦=¦==¦"a"¦""¦"a b"¦"a=b c=d"¦"say \"hi\""¦"\u00e9\n"¦"\x"
 "\ud83d\ude00"¦"\ud800"¦"a¦"¦a"¦"a"b¦2026-11-23¦"\\"¦" n=1"¦"1"¦"2026-11-23T01:02:03.1234567Z"¦"\/\b"¦"="¦"
+"\a\x41"¦"\xc3\xa9\v"¦"\xff"¦"\U0001f600"¦\x41
 """
 VALUES = ["", '"\t"', "\x7f", "\u00a0", *VALUES.strip().replace("\n", "¦").split("¦")]
 FITTING = {
