@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from ingest.api import ConfigError
+from ingest.connectors.parsers import text_parser
 from ingest.connectors.parsers.logfmt import UNKNOWN, LogfmtParser
 from ingest.connectors.parsers.logfmt_pairs import (
     AFTER_QUOTE,
@@ -16,6 +17,7 @@ from ingest.connectors.parsers.logfmt_pairs import (
     UNTERMINATED,
 )
 from ingest.connectors.parsers.logfmt_template import MOST_MARKS, LogfmtShapes
+from ingest.connectors.parsers.text_parser import Columns
 from tests.builders.parsing import facts, parse, read, slow
 
 SCHEMA = {"ts": "timestamp", "level": "string", "status": "int32", "ok": "bool"}
@@ -128,6 +130,17 @@ def test_without_a_schema_keys_become_columns_of_strings():
         {"a": "3", "b": "x", "c": None, "rest": '{"A":"2"}'},
         {"a": None, "b": "", "c": "y", "rest": '{"d":"z","flag":"true"}'},
     ]
+
+
+def test_the_names_of_columns_are_looked_at_once_however_many_lines_are_read_alone(monkeypatch):
+    made, seen = slow(parser({})), []
+    monkeypatch.setattr(text_parser, "Columns", lambda schema: seen.append(schema) or Columns(schema))
+    lines = [f"a=1 k{number}=2 A=3 flag".encode() for number in range(50)]
+
+    new = parse(made, lines, schema=pa.schema([])).new_columns
+
+    assert [column.name for column in new] == ["a", *(f"k{number}" for number in range(50)), "rest"]
+    assert len(seen) == 1
 
 
 CONFORMING = {
