@@ -31,6 +31,7 @@ _GAP = re.compile(r"[\0-\x20]*")
 _KEY = re.compile(r'[^\0-\x20="]+')
 _BARE = re.compile(r"[^\0-\x20]*")
 _QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_QUOTED_KEY = re.compile(rf"{_QUOTED.pattern}=", re.DOTALL)
 _ESCAPE = re.compile(r"((?:\\x[0-9a-fA-F]{2})+)|\\U([0-9a-fA-F]{8})|\\(.)", re.DOTALL)
 _LETTERS = {"a": "\\u0007", "v": "\\u000b"}
 _DECODER = json.JSONDecoder(strict=False)
@@ -54,7 +55,7 @@ def pairs(line: str) -> Iterator[Pair]:
     while (at := _end(_GAP, line, at)) < len(line):
         key = line[at : _end(_KEY, line, at)]
         if not key:
-            raise Reject(NO_KEY)
+            raise Reject(QUOTE_IN_KEY if _QUOTED_KEY.match(line, at) else NO_KEY)
         at += len(key)
         if line[at : at + 1] == '"':
             raise Reject(QUOTE_IN_KEY)
