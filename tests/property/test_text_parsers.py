@@ -166,6 +166,7 @@ def csv_lines(delimiter: str) -> st.SearchStrategy[str]:
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from([",", ";", " ", "\t"]).flatmap(lambda each: st.tuples(st.just(each), blocks(csv_lines(each)))))
 @example((",", [b'"a,b,c"', b'a",b,"c']))
+@example((",", [b"x,n,t", b"\xef\xbb\xbfx,n,t", b'\xef\xbb\xbf"x",n,t']))
 @example((",", [b'a,1,"', b'"a,1,2026-11-23', b'x,"1",']))
 def test_csv(case):
     delimiter, block = case
