@@ -36,12 +36,15 @@ _SCHEMA = pa.schema(
     ]
 )
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
-_LINE = re.compile(
-    rf'([^ ]+) ([^ ]+) ([^ ]+) \[([^\]]*)\] {_QUOTED} ([^ "]+) ([^ "]+)(?: {_QUOTED} {_QUOTED}(?: (.*))?)?\r?',
-    re.DOTALL,
+_HEADS = (
+    re.compile(r"([^ ]+) ([^ ]+) ([^ ]*) \[([^\]]*)\] "),
+    # Spaces in the host or the user: where it ends is certain only with an identity of "-" and what looks like a time.
+    re.compile(
+        r'((?:[^ ]+, )*[^ ]+) (-) (.*?) \[(\d\d/\w{3}/\d{4}(?::\d\d){3} [+-]\d{4})\] (?=")', re.DOTALL | re.ASCII
+    ),
 )
+_TAIL = re.compile(rf'{_QUOTED} ([^ "]+) ([^ "]+)(?: {_QUOTED} {_QUOTED}(?: (.*))?)?\r?', re.DOTALL)
 _NAMES = ("host", "identity", "user", "time", "request", "status", "bytes", "referrer", "user_agent", "rest")
-_TIME_GROUP, _REQUEST_GROUP = 4, 5
 _REQUEST = re.compile(r"([^ ]+) ([^ ]+) ([^ ]+)")
 _TIME = re.compile(rf"(\d\d)/({'|'.join(MONTHS)})/(\d{{4}}):(\d\d:\d\d:\d\d) ([+-]\d{{4}})", re.ASCII)
 
@@ -54,8 +57,9 @@ class ClfParser(TextParser[ClfOptions]):
     r"""Reads `HOST IDENTITY USER [TIME] "REQUEST" STATUS BYTES`, with or without ` "REFERRER" "USER AGENT"` after it.
 
     `method`, `path` and `protocol` are the parts of a request that has three; any other is kept whole in `request`.
-    What follows the user agent goes into `rest`. "-" is null. Texts stay as they are written: a backslash and what it
-    escapes (`\"`, `\x22`) are both kept. A carriage return at the end is no part of the line.
+    What follows the user agent goes into `rest`. A user may hold spaces, or nothing; a host may be a list, as a proxy's
+    `X-Forwarded-For`. "-" is null. Texts stay as they are written: a backslash and what it escapes (`\"`, `\x22`) are
+    both kept. A carriage return at the end is no part of the line.
     """
 
     Options: ClassVar[type[ClfOptions]] = ClfOptions
@@ -70,16 +74,23 @@ class ClfParser(TextParser[ClfOptions]):
 
     def read(self, text: str, moment: int, counted: Counter[str]) -> Mapping[str, str | None]:
         """See `TextParser`."""
-        match = _LINE.fullmatch(text.removesuffix("\r"))
-        if match is None:
-            raise Reject(NOT_A_LOG_LINE)
-        fields = dict(zip(_NAMES, match.groups(), strict=True))
-        fields["time"] = _iso(match[_TIME_GROUP])
-        request = _REQUEST.fullmatch(match[_REQUEST_GROUP])
+        fields = dict(zip(_NAMES, _parts(text.removesuffix("\r")), strict=True))
+        fields["time"] = _iso(fields["time"] or "")
+        request = _REQUEST.fullmatch(fields["request"] or "")
         if request is not None:
             fields["request"] = None
             fields |= zip(("method", "path", "protocol"), request.groups(), strict=True)
         return {name: None if field == "-" else field for name, field in fields.items()}
+
+
+def _parts(line: str) -> tuple[str | None, ...]:
+    """Return what a line has for each of `_NAMES`."""
+    for each in _HEADS:
+        head = each.match(line)
+        tail = head and _TAIL.fullmatch(line, head.end())
+        if head and tail:
+            return (*head.groups(), *tail.groups())
+    raise Reject(NOT_A_LOG_LINE)
 
 
 def _iso(text: str) -> str:

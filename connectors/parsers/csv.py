@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from ingest.api import ConfigError, Int64s, Options, arrow_type, option
@@ -20,7 +21,10 @@ from ingest.connectors.parsers.text_parser import Fields, TextParser
 TOO_FEW = "too few fields"
 TOO_MANY = "too many fields"
 BAD_QUOTING = "bad quoting"
+LINE_BREAK = "line break outside of quotes"
 HEADER = "header line"
+
+_BOM = "\ufeff"
 
 # For the whole process, as the module has it no other way; its default is less than a long line.
 csv.field_size_limit(1 << 31)
@@ -74,7 +78,8 @@ class CsvParser(TextParser[CsvOptions]):
     """Reads a line of fields, all of them and no more.
 
     A field is quoted as a whole or not at all; a quote elsewhere in a field is a character like others. A carriage
-    return at the end is no part of the line. A line that holds the names of the columns is refused as a header.
+    return at the end is no part of the line. A line that holds the names of the columns, perhaps behind a byte order
+    mark, is refused as a header.
     """
 
     Options: ClassVar[type[CsvOptions]] = CsvOptions
@@ -82,6 +87,9 @@ class CsvParser(TextParser[CsvOptions]):
     def __init__(self, options: CsvOptions) -> None:
         super().__init__(options)
         self._names = options.names
+        name = self._names[0]
+        # Behind a byte order mark, quotes are characters like others.
+        self._first = (name, f"{_BOM}{name}", f"{_BOM}{options.quote}{name}{options.quote}")
         self._nulls = frozenset(options.nulls)
         self._dialect = Dialect(ord(options.delimiter), ord(options.quote))
         self._schema = pa.schema([(name, arrow_type(options.schema.get(name, "string"))) for name in self._names])
@@ -95,7 +103,9 @@ class CsvParser(TextParser[CsvOptions]):
         cells = cells_of(text, self._dialect, len(self._names))
         if not len(cells.rows):
             return []
-        header = exactly(cells.data, cells.starts[0], cells.ends[0], self._names[0].encode())
+        header = np.zeros(len(cells.rows), np.bool_)
+        for first in self._first:
+            header |= exactly(cells.data, cells.starts[0], cells.ends[0], first.encode())
         if header.any():
             cells = cells.only(~header)
         null = exactly(cells.data, cells.starts, cells.ends, b"") & ("" in self._nulls)
@@ -106,17 +116,19 @@ class CsvParser(TextParser[CsvOptions]):
 
     def read(self, text: str, moment: int, counted: Counter[str]) -> Mapping[str, str | None]:
         """See `TextParser`."""
-        try:
-            lines = list(
-                csv.reader([text], delimiter=self.options.delimiter, quotechar=self.options.quote, strict=True)
-            )
-        except csv.Error as error:
-            raise Reject(BAD_QUOTING) from error
-        fields = lines[0] or [""]
-        if fields == self._names:
+        fields = self._fields(text)
+        if fields[0] in self._first and fields[1:] == self._names[1:]:
             raise Reject(HEADER)
         if len(fields) < len(self._names):
             raise Reject(TOO_FEW)
         if len(fields) > len(self._names):
             raise Reject(TOO_MANY)
         return {name: None if field in self._nulls else field for name, field in zip(self._names, fields, strict=True)}
+
+    def _fields(self, text: str) -> list[str]:
+        delimiter, quote = self.options.delimiter, self.options.quote
+        try:
+            lines = list(csv.reader([text], delimiter=delimiter, quotechar=quote, strict=True))
+        except csv.Error as error:
+            raise Reject(LINE_BREAK if "new-line" in str(error) else BAD_QUOTING) from error
+        return lines[0] or [""]

@@ -23,7 +23,8 @@ TOO_DEEP = "nested too deeply"
 SURROGATE = "lone surrogate"
 
 _WHITESPACE = " \t\r\n"
-_TOKEN = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# An unterminated string is one too: its escaped quotes must not each begin another try.
+_TOKEN = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 
 class Number(str):

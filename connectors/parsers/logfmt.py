@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.api import Int64s, Options, arrow_type, option
-from ingest.connectors.parsers.column_options import check_names, check_types, check_unknown
+from ingest.connectors.parsers.column_options import MAX_COLUMNS, REST_COLUMN, check_names, check_types, check_unknown
 from ingest.connectors.parsers.json_infer import worth_a_column
 from ingest.connectors.parsers.json_value import text_of
 from ingest.connectors.parsers.logfmt_columns import fields_of
@@ -22,7 +22,7 @@ from ingest.connectors.parsers.spans import BACKSLASH, Bytes, bytes_of
 from ingest.connectors.parsers.template import Template
 from ingest.connectors.parsers.template_scan import scan
 from ingest.connectors.parsers.text_fit import text_fitter
-from ingest.connectors.parsers.text_parser import Fields, TextParser
+from ingest.connectors.parsers.text_parser import Columns, Fields, TextParser
 
 UNKNOWN = "unknown key"
 ALONE = "true"
@@ -59,16 +59,16 @@ class LogfmtOptions(Options):
         option(
             'The column for pairs that no other column takes, as the text of an object of strings (unknown = "rest").'
         ),
-    ] = "rest"
+    ] = REST_COLUMN
     max_columns: Annotated[
         int, option("So many columns are inferred at most; further pairs go to `rest_column`.", ge=1)
-    ] = 1000
+    ] = MAX_COLUMNS
 
     def __post_init__(self) -> None:
         """Refuse types that no text can have and columns that readers could not tell apart."""
         check_names("schema", self.schema)
         check_types(self.schema, text_fitter)
-        check_unknown(self.unknown, self.rest_column, self.schema)
+        check_unknown(self.unknown, self.rest_column, self.schema, self.max_columns)
 
 
 class LogfmtParser(TextParser[LogfmtOptions]):
@@ -87,6 +87,7 @@ class LogfmtParser(TextParser[LogfmtOptions]):
         self.shapes = LogfmtShapes(LEAST, FEW)
         self._inferred = not options.schema
         self._rest = options.rest_column if options.unknown == "rest" else None
+        self._folded_rest = options.rest_column.casefold()
         columns = [(name, arrow_type(kind)) for name, kind in options.schema.items()]
         self._schema = pa.schema([*columns, (self._rest, pa.string())] if self._rest is not None else columns)
 
@@ -101,19 +102,20 @@ class LogfmtParser(TextParser[LogfmtOptions]):
         text, rows = _scannable(text)
         if not len(rows):
             return []
-        taken = set(schema.names) - {self._rest}
+        columns = Columns(schema)
+        taken = columns.names - {self._rest}
         seen = scan(text, marks_in, TELLING)
-        groups = self.shapes.match(seen, lambda template: self._is_worth(template, schema))
+        groups = self.shapes.match(seen, lambda template: self._is_worth(template, columns))
         found = [fields_of(seen, group, taken, self._rest) for group in groups]
         return [Fields(rows[fields.rows], fields.columns) for fields in found]
 
-    def _is_worth(self, template: Template, schema: pa.Schema) -> bool:
+    def _is_worth(self, template: Template, columns: Columns) -> bool:
         """Return whether every key of a template has its place: none makes a reject of its line, or a new column."""
-        unknown = [leaf.path[0] for leaf in template.leaves if leaf.path[0] not in schema.names]
+        unknown = [leaf.path[0] for leaf in template.leaves if leaf.path[0] not in columns.names]
         if not self._inferred:
             return self.options.unknown != "quarantine" or not unknown
-        has_rest = self._rest in schema.names
-        return not unknown or (has_rest and not any(self._is_new(key, schema, {}) for key in unknown))
+        has_rest = self._rest in columns.names
+        return not unknown or (has_rest and not any(self._is_new(key, columns) for key in unknown))
 
     def read(self, text: str, moment: int, counted: Counter[str]) -> Mapping[str, str | None]:
         """Return key → text, None where it stands alone; see `TextParser`."""
@@ -126,38 +128,36 @@ class LogfmtParser(TextParser[LogfmtOptions]):
             raise Reject(NO_PAIR)
         return fields
 
-    def arrange(
-        self, fields: Mapping[str, str | None], schema: pa.Schema, new: dict[str, None]
-    ) -> Mapping[str, str | None]:
+    def arrange(self, fields: Mapping[str, str | None], columns: Columns) -> Mapping[str, str | None]:
         """See `TextParser`."""
-        columns: dict[str, str | None] = {}
+        texts: dict[str, str | None] = {}
         rest: dict[str, str] = {}
         for key, value in fields.items():
             text = ALONE if value is None else value
-            if key in schema.names and key != self._rest:
-                columns[key] = text
+            if key in columns.names and key != self._rest:
+                texts[key] = text
             elif self.options.unknown == "quarantine":
                 raise Reject(UNKNOWN)
-            elif self._inferred and value is not None and self._is_new(key, schema, new):
-                new[key] = None
+            elif self._inferred and value is not None and self._is_new(key, columns):
+                columns.add(key)
             else:
                 rest[key] = text
         if rest and self._rest is not None:
-            columns[self._rest] = text_of(rest)
-            if self._rest not in schema.names:
-                new[self._rest] = None
-        if self._rest in new:
+            texts[self._rest] = text_of(rest)
+            if self._rest not in columns.names:
+                columns.add(self._rest)
+        if self._rest in columns.new:
             # The last one, whatever was found first.
-            new[self._rest] = new.pop(self._rest)
-        return columns
+            columns.new[self._rest] = columns.new.pop(self._rest)
+        return texts
 
-    def _is_new(self, key: str, schema: pa.Schema, new: Mapping[str, None]) -> bool:
+    def _is_new(self, key: str, columns: Columns) -> bool:
         """Return whether a key without a column may have one."""
-        if key in new:
+        if key in columns.new:
             return True
-        taken = {name.casefold() for name in (*schema.names, *new, self.options.rest_column)}
-        columns = len(schema) + len(new) - (self._rest in new)
-        return worth_a_column(key, taken, columns < self.options.max_columns)
+        number = len(columns.names) + len(columns.new) - (self._rest in columns.new)
+        room = number < self.options.max_columns and key.casefold() != self._folded_rest
+        return worth_a_column(key, columns.taken, room)
 
 
 def _scannable(text: pa.StringArray) -> tuple[pa.StringArray, Int64s]:

@@ -14,7 +14,7 @@ from ingest.api import ConfigError, Int64s, Options, arrow_type, instant_of_text
 from ingest.connectors.parsers.civil import MONTHS
 from ingest.connectors.parsers.reasons import CUT, Reject
 from ingest.connectors.parsers.syslog_columns import split
-from ingest.connectors.parsers.syslog_times import EPOCH, FIRST_MOMENT, LAST_MOMENT, closest, to_utc, zone_named
+from ingest.connectors.parsers.syslog_times import EPOCH, FIRST_MOMENT, LAST_MOMENT, in_year, latest, to_utc, zone_named
 from ingest.connectors.parsers.syslog_words import FACILITIES, HIGHEST, NO_YEAR, SEVERITIES, STRUCTURED_DATA
 from ingest.connectors.parsers.text_parser import Fields, TextParser
 
@@ -42,7 +42,7 @@ _PRIORITY = re.compile(r"<(0|[1-9]\d{0,2})>", re.ASCII)
 _VERSION = "1 "
 _HEADER = re.compile(r"1 ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) (.*)", re.DOTALL)
 _DATA = re.compile(rf"(-|{STRUCTURED_DATA})(?: \ufeff?(.*))?", re.DOTALL)
-_LOCAL = re.compile(rf"({'|'.join(MONTHS)}) ([ \d]\d) (\d\d):(\d\d):(\d\d) ", re.ASCII)
+_LOCAL = re.compile(rf"({'|'.join(MONTHS)}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (?:((?:19|20)\d\d) )?", re.ASCII)
 _ISO = re.compile(r"(\d{4}-\d\d-\d\dT[^ ]+) ", re.ASCII)
 _ZONE = re.compile(r".*(?:[Zz]|[+-]\d\d(?::?\d\d)?)", re.ASCII)
 _HOST = re.compile(r"([^ ]+)(?: (.*))?", re.DOTALL)
@@ -70,9 +70,11 @@ class SyslogParser(TextParser[SyslogOptions]):
         [<PRI>]Mmm dd hh:mm:ss HOST TAG[PID]: MESSAGE       RFC 3164, also without PRI, as in files
         [<PRI>]TIME HOST TAG[PID]: MESSAGE                  the same with a time of ISO 8601
 
-    A word behind the host that does not end with a colon begins the message. "-" in the header is null, also for DATA.
-    A time without a year has that which brings it closest to the timestamp of its record; where there is none, the time
-    is null, and that is counted. A carriage return at the end is no part of the line.
+    Of the last two, a first word that ends with a colon is the tag, and there is no host; a word behind the host that
+    does not end with one begins the message. "-" in the header is null, also for DATA. `Mmm dd hh:mm:ss yyyy` is a time
+    as well.
+    A time without a year has the latest one in which it is at most a day after the timestamp of its record; where there
+    is none, the time is null, and that is counted. A carriage return at the end is no part of the line.
     """
 
     Options: ClassVar[type[SyslogOptions]] = SyslogOptions
@@ -130,11 +132,13 @@ class SyslogParser(TextParser[SyslogOptions]):
             time = self._zoned(match[1], counted)
         else:
             raise Reject(NO_TIME)
-        head = _HOST.fullmatch(text, match.end())
-        if head is None:
-            raise Reject(NO_HOST)
-        fields = {"time": time, "hostname": _nil(head[1]), "message": head[2]}
-        tag = _TAG.fullmatch(head[2] or "")
+        fields, tag = {"time": time}, _TAG.fullmatch(text, match.end())
+        if tag is None:
+            head = _HOST.fullmatch(text, match.end())
+            if head is None:
+                raise Reject(NO_HOST)
+            fields |= {"hostname": _nil(head[1]), "message": head[2]}
+            tag = _TAG.fullmatch(head[2] or "")
         if tag is not None:
             process = _PROCESS.fullmatch(tag[1])
             app, number = (tag[1], None) if process is None else process.groups()
@@ -142,14 +146,18 @@ class SyslogParser(TextParser[SyslogOptions]):
         return fields
 
     def _dated(self, match: re.Match[str], moment: int, counted: Counter[str]) -> str | None:
-        """Return a time without a year as ISO 8601."""
-        month, day, hour, minute, second = MONTHS.index(match[1]) + 1, *map(int, match.groups()[1:])
+        """Return a time that may lack a year as ISO 8601."""
+        month, (day, hour, minute, second) = MONTHS.index(match[1]) + 1, map(int, match.groups()[1:5])
         known = FIRST_MOMENT <= moment <= LAST_MOMENT
         clock = timedelta(hours=hour, minutes=minute, seconds=second)
-        found = closest(month, day, clock, moment if known else 0)
-        if found is None or hour > 23 or minute > 59 or second > 59:
+        right = hour <= 23 and minute <= 59 and second <= 59
+        if match[6]:
+            found = in_year(int(match[6]), month, day, clock)
+        else:
+            found = latest(month, day, clock, moment if known else 0)
+        if found is None or not right:
             raise Reject(UNFIT_TIME)
-        if not known:
+        if not known and not match[6]:
             counted[NO_YEAR] += 1
             return None
         return f"{to_utc(found, self._zone).isoformat()}Z"

@@ -18,7 +18,7 @@ from ingest.connectors.parsers.civil import clock, digits, months
 from ingest.connectors.parsers.number_columns import is_digit
 from ingest.connectors.parsers.places import Block, Places
 from ingest.connectors.parsers.spans import Bytes, exactly, string_columns, windows
-from ingest.connectors.parsers.syslog_times import closest_seconds, is_known, seconds_to_utc
+from ingest.connectors.parsers.syslog_times import is_known, latest_seconds, seconds_to_utc
 from ingest.connectors.parsers.syslog_words import FACILITIES, HIGHEST, NO_YEAR, SEVERITIES, STRUCTURED_DATA
 from ingest.connectors.parsers.text_parser import Fields
 from ingest.connectors.parsers.time_columns import TIME
@@ -194,10 +194,12 @@ def _local(lines: _Lines, moments: Int64s, zone: tzinfo) -> Fields:
     tens = np.where(padded, _ZERO, text[:, 4])
     (day, first), (month, second) = digits(np.column_stack([tens, text[:, 5]])), months(text[:, 0:3])
     (time, third), moments = clock(text[:, 7:15]), moments[lines.rows]
-    seconds, fourth = closest_seconds(month, day, time, moments)
+    seconds, fourth = latest_seconds(month, day, time, moments)
     words = 3 + padded
     right = first & second & third & fourth & (text[:, 3] == _SPACE) & (text[:, 6] == _SPACE)
     right &= lines.spaces.count[lines.rows] > words
+    # It may be a year.
+    right &= ~(is_digit(lines.at(_LOCAL + 1)) & is_digit(lines.at(_LOCAL + 4)) & (lines.at(_LOCAL + 5) == _SPACE))
     tail = _tail(lines.only(right), words[right])
     known = is_known(moments[right])
     us = seconds_to_utc(np.where(known, seconds[right], 0), zone) * _MILLION
@@ -218,13 +220,15 @@ def _tail(lines: _Lines, words: Int64s) -> _Tail:
 
     Args:
         lines: with more spaces than `words`.
-        words: int64[n], spaces before the hostname, the last one directly before it.
+        words: int64[n], spaces before the hostname or, where there is none, the tag; the last one directly before it.
     """
     data, spaces = lines.block.data, lines.spaces
     first = spaces.first[lines.rows] + words
     host, host_end = spaces.at[first - 1] + 1, spaces.at[first]
     more = spaces.count[lines.rows] > words + 1
     word, word_end = host_end + 1, np.where(more, spaces.at.take(first + 1, mode="clip"), lines.ends)
+    named = (data[host_end - 1] != _COLON) | (host_end - host == 1)
+    more, word, word_end = more | ~named, np.where(named, word, host), np.where(named, word_end, host_end)
     right = (host_end > host) & (word_end > word)
     tagged = data[word_end - 1] == _COLON
     app_end = word_end - tagged
@@ -233,7 +237,7 @@ def _tail(lines: _Lines, words: Int64s) -> _Tail:
     right &= (app_end > word) & (~numbered | ((opened > word) & (closed == app_end - 1)))
     starts = np.stack([host, word, opened + 1, np.where(tagged, word_end + more, word)])
     ends = np.stack([host_end, np.where(numbered, opened, app_end), app_end - 1, lines.ends])
-    valid = np.stack([right, right & tagged, right & numbered, right & (~tagged | more)])
+    valid = np.stack([right & named, right & tagged, right & numbered, right & (~tagged | more)])
     valid[:-1] &= ~exactly(data, starts[:-1], ends[:-1], b"-")
     columns = string_columns(data, starts, ends, valid)
     return _Tail(dict(zip(("hostname", "app_name", "proc_id", "message"), columns, strict=True)), right)

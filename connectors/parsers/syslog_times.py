@@ -1,7 +1,8 @@
 """Times of syslog that do not say all of when they are: without a year, without a zone.
 
-The year is the one that brings a time closest to the record's timestamp; the zone does not matter for this choice.
-Everything is told twice: for one time, and for columns of them.
+A line is written before its record is, but for clocks that differ and zones: the year is the latest in which a time is
+at most a day after the record's timestamp; the zone does not matter for this choice. Everything is told
+twice: for one time, and for columns of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ FIRST_MOMENT, LAST_MOMENT = 0, 253_370_764_799_999
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (arithmetic of the calendar, no zone meant)
 _SECOND = timedelta(seconds=1)
+_AHEAD_MS = 86_400_000
+"""A time may be so many milliseconds after the timestamp of its record."""
 _LEAP = 8
 """Two leap years are so many years apart at most."""
 _ANY_YEAR = 2000
@@ -47,8 +50,8 @@ def to_utc(local: datetime, zone: tzinfo) -> datetime:
     return local.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
 
 
-def closest(month: int, day: int, clock: timedelta, moment: int) -> datetime | None:
-    """Return the time in the year that brings it closest to a record's timestamp; None = it is in no year.
+def latest(month: int, day: int, clock: timedelta, moment: int) -> datetime | None:
+    """Return the time in the latest year that lets it be before its record, or little after; None = it is in no year.
 
     Args:
         month: 1 to 12.
@@ -57,17 +60,21 @@ def closest(month: int, day: int, clock: timedelta, moment: int) -> datetime | N
         moment: milliseconds since 1970, from FIRST_MOMENT to LAST_MOMENT.
     """
     now = EPOCH + timedelta(milliseconds=moment)
-    found: datetime | None = None
-    # Any other day is in each of the years around.
-    far = _LEAP if (month, day) == (_FEBRUARY, _LEAP_DAY) else 1
-    for year in range(now.year - far, min(now.year + far, 9999) + 1):
-        try:
-            each = datetime(year, month, day) + clock  # noqa: DTZ001  (the zone is applied later)
-        except ValueError:
-            continue
-        if found is None or abs(each - now) < abs(found - now):
-            found = each
-    return found
+    last = now + timedelta(milliseconds=_AHEAD_MS)
+    # All days but one are in the first two of these years.
+    for year in range(last.year, now.year - _LEAP - 1, -1):
+        found = in_year(year, month, day, clock)
+        if found is not None and found <= last:
+            return found
+    return None
+
+
+def in_year(year: int, month: int, day: int, clock: timedelta) -> datetime | None:
+    """Return the time in a year; None = it has no such time."""
+    try:
+        return datetime(year, month, day) + clock  # noqa: DTZ001  (the zone is applied later)
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_known(moments: Int64s) -> Bools:
@@ -76,8 +83,8 @@ def is_known(moments: Int64s) -> Bools:
     return known
 
 
-def closest_seconds(month: Int64s, day: Int64s, clock: Int64s, moments: Int64s) -> Checked:
-    """Return what `closest` does, as seconds since 1970; of moments that are not known any year's.
+def latest_seconds(month: Int64s, day: Int64s, clock: Int64s, moments: Int64s) -> Checked:
+    """Return what `latest` does, as seconds since 1970; of moments that are not known any year's.
 
     A leap day is left out: its year may be farther away.
     """
@@ -85,7 +92,8 @@ def closest_seconds(month: Int64s, day: Int64s, clock: Int64s, moments: Int64s) 
     year = now.astype("M8[ms]").astype("M8[Y]").astype(np.int64) + 1970
     _, valid = days(np.full(len(month), _ANY_YEAR), month, day)
     candidates = np.stack([seconds_of(days(each, month, day)[0], clock) for each in (year - 1, year, year + 1)])
-    chosen = np.abs(candidates * 1000 - now).argmin(axis=0)
+    # They ascend, and the first is always right.
+    chosen = np.count_nonzero(candidates[1:] * 1000 <= now + _AHEAD_MS, axis=0)
     return candidates[chosen, np.arange(len(chosen))], valid & ((month != _FEBRUARY) | (day != _LEAP_DAY))
 
 

@@ -22,7 +22,7 @@ from ingest.api import type_name
 from ingest.connectors.parsers.json_fit import Fitter, Notes, fitter
 from ingest.connectors.parsers.json_value import Number
 
-_NUMBER = re.compile(r"([+-]?)(?:0*(\d+)(?:\.(\d*))?|\.(\d+))([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))([eE][+-]?\d+)?", re.ASCII)
 _BOOLS = {"true": True, "false": False}
 
 
@@ -57,7 +57,7 @@ def _number(text: str) -> Number | None:
         return None
     sign, whole, fraction, alone, exponent = match.groups()
     digits = fraction or alone
-    return Number(f"{sign.strip('+')}{whole or 0}{f'.{digits}' if digits else ''}{exponent or ''}")
+    return Number(f"{sign.strip('+')}{(whole or '').lstrip('0') or 0}{f'.{digits}' if digits else ''}{exponent or ''}")
 
 
 _MEANINGS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[str], Any]], ...] = (

@@ -66,6 +66,26 @@ class Refused:
     reason: str
 
 
+class Columns:
+    """The columns of a schema, and those that it should have as the values of a block show one by one.
+
+    Attributes:
+        names: of the schema's.
+        taken: of all, casefolded.
+        new: of those that it should have, in order.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.names = frozenset(schema.names)
+        self.taken = {name.casefold() for name in self.names}
+        self.new: dict[str, None] = {}
+
+    def add(self, name: str) -> None:
+        """Note that the schema should have one more."""
+        self.new[name] = None
+        self.taken.add(name.casefold())
+
+
 class TextParser(Parser[O]):
     """Reads texts with fields.
 
@@ -98,10 +118,8 @@ class TextParser(Parser[O]):
             Reject: with the reason.
         """
 
-    def arrange(
-        self, fields: Mapping[str, str | None], schema: pa.Schema, new: dict[str, None]
-    ) -> Mapping[str, str | None]:
-        """Return column → text for what `read` returned; note in `new` which columns the schema should have.
+    def arrange(self, fields: Mapping[str, str | None], columns: Columns) -> Mapping[str, str | None]:
+        """Return column → text for what `read` returned; note which columns the schema should have.
 
         Raises:
             Reject: a field has no column, and may not be without one.
@@ -118,8 +136,8 @@ class TextParser(Parser[O]):
         block = _Block(self, schema, seen.text, timestamps[seen.rows])
         block.split()
         block.read()
-        if block.new:
-            new = tuple(pa.field(name, pa.string()) for name in block.new)
+        if block.columns.new:
+            new = tuple(pa.field(name, pa.string()) for name in block.columns.new)
             return Parsed(nulls_of(schema, 0), NO_ROWS, NO_ROWS, [], new)
         parts = [(seen.rows[numbers], batch) for numbers, batch in block.parts]
         rows, table = in_order([*parts, (seen.nulls, nulls_of(schema, len(seen.nulls)))], schema)
@@ -138,7 +156,7 @@ class _Block:
         parts: rows that were made, with the numbers of their values, ascending.
         rejects: number of a value → reason.
         counted: reason → how many of the accepted values were changed.
-        new: names of columns that the schema should have; not empty = the rest is void.
+        columns: those of the schema; where it should have more, the rest is void.
     """
 
     def __init__(self, parser: TextParser[Any], schema: pa.Schema, text: pa.StringArray, moments: Int64s) -> None:
@@ -151,7 +169,7 @@ class _Block:
         self.parts: list[tuple[Int64s, pa.RecordBatch]] = []
         self.rejects: dict[int, str] = {}
         self.counted: Counter[str] = Counter()
-        self.new: dict[str, None] = {}
+        self.columns = Columns(schema)
 
     def split(self) -> None:
         """Make rows of what can be split and typed in columns."""
@@ -193,14 +211,14 @@ class _Block:
 
     def read(self) -> None:
         """Make rows of the values that are left, one by one."""
-        fitters = {column.name: text_fitter(column.type) for column in self._schema}
-        cells: list[list[Any]] = [[] for _ in self._schema]
+        fitters = [(column.name, column.type, text_fitter(column.type)) for column in self._schema]
+        cells: list[list[Any]] = [[] for _ in fitters]
         rows = []
         for number in np.flatnonzero(self._left).tolist():
             changed: Counter[str] = Counter()
             try:
                 fields = self._fields(number, changed)
-                row = [_fit(column, fitters[column.name], fields.get(column.name), changed) for column in self._schema]
+                row = [_fit(kind, fit, fields.get(name), changed) for name, kind, fit in fitters]
             except Reject as reject:
                 self.rejects[number] = reject.reason
                 continue
@@ -221,9 +239,7 @@ class _Block:
         text = self._text[number].as_py()
         if not text:
             raise Reject(EMPTY)
-        return self._parser.arrange(
-            self._parser.read(text, int(self._moments[number]), changed), self._schema, self.new
-        )
+        return self._parser.arrange(self._parser.read(text, int(self._moments[number]), changed), self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +250,15 @@ class _Misfit:
     changed: Sequence[str]
 
 
-def _fit(column: pa.Field, fit: Fitter, found: Any, changed: Counter[str]) -> Any:
-    """Return a cell for a text; a value of the column's type is one."""
+def _fit(kind: pa.DataType, fit: Fitter, found: Any, changed: Counter[str]) -> Any:
+    """Return a cell of a type for a text; a value of the type is one."""
     if not isinstance(found, str):
         return found
     notes = Notes()
     try:
         cell = fit(found, notes)
     except Unfit as unfit:
-        raise Reject(f"does not fit {type_name(column.type)}") from unfit
+        raise Reject(f"does not fit {type_name(kind)}") from unfit
     if notes.cut:
         changed[CUT] += 1
     return cell

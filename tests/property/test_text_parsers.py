@@ -87,7 +87,9 @@ AGENTS = ["-", "", "curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64) Firefox/121.0"
 
 @st.composite
 def clf_lines(draw: st.DrawFn) -> str:
-    head = " ".join(draw(words("127.0.0.1", "::1", "-", "host", "-", "frank", "", "é", "[")) for _ in range(3))
+    head = " ".join(
+        draw(words("127.0.0.1", "::1", "-", "host", "-", "frank", "", "é", "[", "a b", "a, b")) for _ in range(3)
+    )
     time, request = draw(st.sampled_from(TIMES[:3]) | st.sampled_from(TIMES)), draw(st.sampled_from(REQUESTS))
     status, size = draw(words("200", "404", "-", "2147483648", "1.5", "")), draw(words("0", "2326", "-", "007", "0x10"))
     line = f'{head} [{time}] "{request}" {status} {size}'
@@ -164,6 +166,7 @@ def csv_lines(delimiter: str) -> st.SearchStrategy[str]:
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from([",", ";", " ", "\t"]).flatmap(lambda each: st.tuples(st.just(each), blocks(csv_lines(each)))))
 @example((",", [b'"a,b,c"', b'a",b,"c']))
+@example((",", [b"x,n,t", b"\xef\xbb\xbfx,n,t", b'\xef\xbb\xbf"x",n,t']))
 @example((",", [b'a,1,"', b'"a,1,2026-11-23', b'x,"1",']))
 def test_csv(case):
     delimiter, block = case
@@ -240,6 +243,7 @@ KEYS = ["s", "n", "t", "b", "u", "x.y", "é", "rest", "N", "a-b", "k\\", "max"]
 VALUES = r"""
 a¦a=b¦/x?q=1&r=2¦a"b¦a\b¦C:\dir\¦é¦-¦true¦1¦007¦1.5¦0x10¦=¦==¦"a"¦""¦"a b"¦"a=b c=d"¦"say \"hi\""¦"\u00e9\n"¦"\x"
 "\ud83d\ude00"¦"\ud800"¦"a¦"¦a"¦"a"b¦2026-11-23¦"\\"¦" n=1"¦"1"¦"2026-11-23T01:02:03.1234567Z"¦"\/\b"¦"="¦"
+"\a\x41"¦"\xc3\xa9\v"¦"\xff"¦"\U0001f600"¦\x41
 """
 VALUES = ["", '"\t"', "\x7f", "\u00a0", *VALUES.strip().replace("\n", "¦").split("¦")]
 FITTING = {
@@ -342,12 +346,14 @@ LOCAL_TIMES += [
     "2026-11-23T01",
     "2026-11-23t01:02:03Z",
 ]
+LOCAL_TIMES += ["Jan  1 00:00:01", "Jan  1 00:00:01 2026", "Feb 29 00:00:00 1999", "Dec 31 23:59:59 9999"]
 TOKENS = words(
     "a",
     "web-1",
     "-",
     "su[77]:",
     "su:",
+    "2026",
     "é",
     "1",
     "",
@@ -398,6 +404,7 @@ MOMENTS = [
     1_795_395_600_000,
     1_771_995_600_000,
     1_709_164_800_000,
+    1_798_761_598_000,
     253_370_764_799_999,
     253_370_764_800_000,
     1 << 62,
@@ -420,10 +427,11 @@ def usual_syslog_lines(draw: st.DrawFn) -> str:
     if draw(st.booleans()):
         tail = draw(words("- hello world", "-", '[a@1 b="c"] hello', "[x] \ufeffy"))
         return f"<{draw(st.integers(0, 191))}>1 {draw(ISO_TIMES)} web-1 su {draw(words('77', '-'))} ID47 {tail}"
-    tag = draw(words("su[77]: hello", "kernel: [12.5] x", "no tag", "su:", "CRON[1]: (root) CMD (x)"))
-    return (
-        f"{draw(words('', '<13>', '<165>'))}{draw(st.sampled_from(LOCAL_TIMES[:6] + LOCAL_TIMES[12:14]))} web-1 {tag}"
+    tag = draw(
+        words("su[77]: hello", "kernel: [12.5] x", "no tag", "su:", "kernel: su[77]: x", "CRON[1]: (root) CMD (x)")
     )
+    time, host = draw(st.sampled_from(LOCAL_TIMES[:6] + LOCAL_TIMES[12:14])), draw(words("web-1 ", "web-1 ", ""))
+    return f"{draw(words('', '<13>', '<165>'))}{time} {host}{tag}"
 
 
 @settings(max_examples=500, deadline=None)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.api import ConfigError
-from ingest.connectors.parsers.csv import BAD_QUOTING, HEADER, TOO_FEW, TOO_MANY, CsvParser
+from ingest.connectors.parsers.csv import BAD_QUOTING, HEADER, LINE_BREAK, TOO_FEW, TOO_MANY, CsvParser
 from tests.builders.parsing import facts, parse, read, slow
 
 
@@ -23,6 +23,8 @@ def parser(*fields, **options):
         (b'a"b", "c",""', {"a": 'a"b"', "b": ' "c"'}),
         (b'"two\nlines","a\r\nb","\r"', {"a": "two\nlines", "b": "a\r\nb", "c": "\r"}),
         ("ż,ó,\0".encode(), {"a": "ż", "b": "ó", "c": "\0"}),
+        ("\ufeffa,b,d".encode(), {"a": "\ufeffa", "b": "b", "c": "d"}),
+        ('\ufeff"a"x,b,d'.encode(), {"a": '\ufeff"a"x', "b": "b", "c": "d"}),
         (b"A,b,c", {"a": "A", "b": "b", "c": "c"}),
         (b"a" * 300_000 + b",,", {"a": "a" * 300_000}),
     ],
@@ -43,9 +45,13 @@ def test_fields_of_a_line(line, fields):
         (b'a,b,"c', BAD_QUOTING),
         (b'a,"b,c', BAD_QUOTING),
         (b'"a" ,b,c', BAD_QUOTING),
-        (b"a,b\nc,d", BAD_QUOTING),
+        (b"a,b\nc,d", LINE_BREAK),
+        (b"a\rb,1,2", LINE_BREAK),
+        (b'a,"b"\rc,2', LINE_BREAK),
         (b"a,b,c", HEADER),
         (b'a,"b",c\r', HEADER),
+        ("\ufeffa,b,c".encode(), HEADER),
+        ('\ufeff"a","b",c\r'.encode(), HEADER),
     ],
 )
 def test_lines_that_are_refused(line, reason):

@@ -138,6 +138,13 @@ def test_what_is_not_one_object_is_refused_and_its_neighbours_are_not(value, rea
     assert parsed.rows.tolist() == [*range(50), *range(51, 101)]
 
 
+@pytest.mark.timeout(30)
+def test_quotes_in_a_string_without_an_end_are_passed_over_once():
+    value = b'{"z":' + b"[" * 128 + b'"' + b'\\"' * 500_000
+
+    assert parse(parser({"a": "string"}), [value]).reasons == ["nested too deeply"]
+
+
 def test_an_empty_value_and_a_double_object_do_not_make_up_for_each_other():
     parsed = parse(parser({"a": "int64"}), ["", '{"a":1}', '{"a":2}{"a":3}', '{"a":4}'])
     assert parsed.rows.tolist() == [1, 3]
@@ -299,6 +306,8 @@ def test_the_last_places_are_kept_when_rest_takes_none():
         ({"schema": {"a": "number"}}, "schema.a"),
         ({"schema": {"a": "map<int64, string>"}}, "keys of a map"),
         ({"schema": {"rest": "string"}}, "rest_column"),
+        ({"schema": {"a": "string"}, "unknown": "drop", "rest_column": "more"}, "rest_column"),
+        ({"schema": {"a": "string"}, "max_columns": 10}, "max_columns"),
         ({"schema": {"a": "string", "A": "string"}}, "differ only in case"),
         ({"unknown": "drop"}, "needs a schema"),
         ({"schema": {"": "string"}}, "needs a name"),

@@ -4,9 +4,11 @@ import pyarrow as pa
 import pytest
 
 from ingest.api import ConfigError
+from ingest.connectors.parsers import text_parser
 from ingest.connectors.parsers.logfmt import UNKNOWN, LogfmtParser
 from ingest.connectors.parsers.logfmt_pairs import (
     AFTER_QUOTE,
+    BYTES,
     ESCAPE,
     NO_KEY,
     NO_PAIR,
@@ -15,6 +17,7 @@ from ingest.connectors.parsers.logfmt_pairs import (
     UNTERMINATED,
 )
 from ingest.connectors.parsers.logfmt_template import MOST_MARKS, LogfmtShapes
+from ingest.connectors.parsers.text_parser import Columns
 from tests.builders.parsing import facts, parse, read, slow
 
 SCHEMA = {"ts": "timestamp", "level": "string", "status": "int32", "ok": "bool"}
@@ -36,6 +39,12 @@ def parser(schema=SCHEMA, **options):
         ("status=7", {"status": 7}),
         ('level="two words"', {"level": "two words"}),
         (r'level="say \"hi\" \\ \n\t\r\u00e9\ud83d\ude00"', {"level": 'say "hi" \\ \n\t\ré😀'}),
+        (r'level="\a\b\f\n\r\t\v\\\"\/"', {"level": '\a\b\f\n\r\t\v\\"/'}),
+        (r'level="\x00\x7F \x22 \x5cn"', {"level": '\0\x7f " \\n'}),
+        (r'level="caf\xc3\xA9 \u00e9"', {"level": "café é"}),
+        (r'level="\\x41 \\\x41 \\a"', {"level": r"\x41 \A \a"}),
+        (r'level="\U0001F600 \ud83d\ude00\x41"', {"level": "😀 😀A"}),
+        (r'level=\x41 user="\x41\a"', {"level": r"\x41", "rest": r'{"user":"A\u0007"}'}),
         ('level="a\tb\nc"', {"level": "a\tb\nc"}),
         ('level=a"b=c"', {"level": 'a"b=c"'}),
         ("level=C:\\dir\\", {"level": "C:\\dir\\"}),
@@ -67,11 +76,25 @@ def test_fields_of_a_line(line, fields):
         ("level=a =b", NO_KEY),
         ('level=a "b"', NO_KEY),
         ('le"vel=a', QUOTE_IN_KEY),
+        ('"msg"=x', QUOTE_IN_KEY),
+        ('level=a "a \\" b"="x"', QUOTE_IN_KEY),
+        ('level=a "b" =c', NO_KEY),
         ('level="a', UNTERMINATED),
         ('level="a\\"', UNTERMINATED),
         ('level="a"b', AFTER_QUOTE),
         ('level="a"status=1', AFTER_QUOTE),
-        (r'level="\x41"', ESCAPE),
+        (r'level="\x4"', ESCAPE),
+        (r'level="\xé9"', ESCAPE),
+        (r'level="\101"', ESCAPE),
+        (r'level="\q"', ESCAPE),
+        (r'level="\U0001f60"', ESCAPE),
+        (r'level="\U00110000"', ESCAPE),
+        (r'level="\Uffffffff"', ESCAPE),
+        (r'level="\U0000d83d\ude00"', ESCAPE),
+        (r'level="\xff"', BYTES),
+        (r'level="a\xc3"', BYTES),
+        (r'level="\xc3a\xa9"', BYTES),
+        (r'level="\xed\xa0\x80"', BYTES),
         (r'level="\u12"', ESCAPE),
         (r'level="\ud800"', SURROGATE),
         ("level=a status=1.5", "does not fit int32"),
@@ -110,6 +133,17 @@ def test_without_a_schema_keys_become_columns_of_strings():
         {"a": "3", "b": "x", "c": None, "rest": '{"A":"2"}'},
         {"a": None, "b": "", "c": "y", "rest": '{"d":"z","flag":"true"}'},
     ]
+
+
+def test_the_names_of_columns_are_looked_at_once_however_many_lines_are_read_alone(monkeypatch):
+    made, seen = slow(parser({})), []
+    monkeypatch.setattr(text_parser, "Columns", lambda schema: seen.append(schema) or Columns(schema))
+    lines = [f"a=1 k{number}=2 A=3 flag".encode() for number in range(50)]
+
+    new = parse(made, lines, schema=pa.schema([])).new_columns
+
+    assert [column.name for column in new] == ["a", *(f"k{number}" for number in range(50)), "rest"]
+    assert len(seen) == 1
 
 
 CONFORMING = {
@@ -198,6 +232,8 @@ def test_nothing_is_learned_from_lines_without_a_constant_shape():
         ({"schema": {"a": "text"}}, "schema.a"),
         ({"schema": {"a": "string", "A": "string"}}, "schema"),
         ({"schema": {"rest": "string"}}, "rest_column"),
+        ({"schema": {"a": "string"}, "unknown": "drop", "rest_column": "more"}, "rest_column"),
+        ({"schema": {"a": "string"}, "max_columns": 10}, "max_columns"),
         ({"unknown": "drop"}, "unknown"),
         ({"rest_column": ""}, "rest_column"),
     ],

@@ -76,6 +76,15 @@ def test_lines_of_rfc_5424(line, fields):
         ("web-1  su[77]: x", {"hostname": "web-1", "message": " su[77]: x"}),
         ("web-1 : x", {"hostname": "web-1", "message": ": x"}),
         ("- -\r", {"message": "-"}),
+        ("su[77]: a message", {"app_name": "su", "proc_id": "77", "message": "a message"}),
+        ("su: web-1 x: y", {"app_name": "su", "message": "web-1 x: y"}),
+        ("su:", {"app_name": "su"}),
+        ("su[77]: ", {"app_name": "su", "proc_id": "77", "message": ""}),
+        ("su[]:  x\r", {"app_name": "su", "proc_id": "", "message": " x"}),
+        ("-[77]: x", {"proc_id": "77", "message": "x"}),
+        ("[77]: x", {"app_name": "[77]", "message": "x"}),
+        (": su: x", {"hostname": ":", "app_name": "su", "message": "x"}),
+        ("1234 su: x", {"hostname": "1234", "app_name": "su", "message": "x"}),
         ("web-1", {"hostname": "web-1"}),
         ("web-1 ", {"hostname": "web-1", "message": ""}),
     ],
@@ -116,6 +125,9 @@ def test_lines_of_rfc_3164_and_of_files(priority, said, time, line, fields):
         ("Nov 23 01:02:03 ", NO_HOST),
         ("Nov 23 01:02:03  web su: x", NO_HOST),
         ("Nov 31 01:02:03 web", UNFIT_TIME),
+        ("Feb 29 01:02:03 2026 web", UNFIT_TIME),
+        ("Nov 23 24:02:03 2026 web", UNFIT_TIME),
+        ("Nov 23 01:02:03 2026 ", NO_HOST),
         ("Nov  0 01:02:03 web", UNFIT_TIME),
         ("Nov 23 24:02:03 web", UNFIT_TIME),
         ("nov 23 01:02:03 web", NO_TIME),
@@ -132,20 +144,40 @@ def test_lines_that_are_refused(line, reason):
 @pytest.mark.parametrize(
     ("time", "moment", "year"),
     [
-        ("Dec 31 23:59:59", datetime(2027, 1, 1, tzinfo=UTC), 2026),
-        ("Jan  1 00:00:00", datetime(2026, 12, 31, 23, tzinfo=UTC), 2027),
-        ("Jun 15 12:00:00", datetime(2026, 1, 1, tzinfo=UTC), 2026),
-        ("Jul  4 12:00:00", datetime(2026, 1, 1, tzinfo=UTC), 2025),
-        ("Feb 29 12:00:00", datetime(2026, 2, 28, 11, 59, tzinfo=UTC), 2024),
-        ("Feb 29 12:00:00", datetime(2026, 3, 1, 12, 1, tzinfo=UTC), 2028),
+        ("Feb  3 01:02:03", datetime(2026, 11, 28, tzinfo=UTC), 2026),
+        ("Dec 31 23:59:59", datetime(2027, 1, 1, 0, 0, 5, tzinfo=UTC), 2026),
+        ("Jan  1 00:00:01", datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC), 2027),
+        ("Jan  1 23:59:58", datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC), 2027),
+        ("Jan  1 23:59:59", datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC), 2026),
+        ("Nov 29 00:00:00", datetime(2026, 11, 28, tzinfo=UTC), 2026),
+        ("Nov 29 00:00:01", datetime(2026, 11, 28, tzinfo=UTC), 2025),
+        ("Feb 29 12:00:00", datetime(2028, 2, 28, 11, 59, tzinfo=UTC), 2024),
+        ("Feb 29 12:00:00", datetime(2028, 2, 28, 12, tzinfo=UTC), 2028),
+        ("Feb 29 12:00:00", datetime(2104, 2, 1, tzinfo=UTC), 2096),
         ("Feb 29 12:00:00", datetime(1970, 1, 1, tzinfo=UTC), 1968),
         ("Jan  1 00:00:00", datetime(9998, 12, 31, tzinfo=UTC), 9999),
     ],
 )
-def test_the_year_is_that_which_brings_a_time_closest_to_its_record(time, moment, year):
+def test_the_year_is_the_latest_that_leaves_a_time_at_most_a_day_after_its_record(time, moment, year):
     found = read(parser(), f"{time} web-1 su: x".encode(), moment=ms(moment))
 
     assert found["time"].year == year
+
+
+@pytest.mark.parametrize("moment", [-1, ms(NOW), 1 << 62])
+def test_a_year_behind_the_time_is_the_year(moment):
+    line = b"<13>Jan  1 00:00:01 1999 web-1 su[77]: x"
+    fields = {"facility": "user", "severity": "notice", "hostname": "web-1", "app_name": "su", "proc_id": "77"}
+    time = datetime(1999, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+    assert read(parser(), line, moment=moment) == fields | {"time": time, "message": "x"}
+    assert read(parser(), b"Feb 29 00:00:01 2000 su: x", moment=moment)["time"].year == 2000
+
+
+def test_a_clock_that_is_none_is_refused_where_the_calendar_ends():
+    moment = ms(datetime(9998, 12, 31, 12, tzinfo=UTC))
+
+    assert read(parser(), b"Dec 31 99:00:00 web-1 su: x", moment=moment) == UNFIT_TIME
 
 
 @pytest.mark.parametrize("moment", [-1, -5, 253_370_764_800_000, (1 << 63) - 1])
@@ -171,7 +203,7 @@ def test_without_a_timestamp_there_is_no_year_and_that_is_counted(moment):
     ],
 )
 def test_times_without_a_zone_have_that_of_the_options(time, utc):
-    moment = datetime(2026, 9, 1, tzinfo=UTC)
+    moment = datetime(2026, 12, 1, tzinfo=UTC)
 
     assert read(parser("Europe/Berlin"), f"{time} web-1 su: x".encode(), moment=ms(moment))["time"] == utc
 
@@ -191,6 +223,7 @@ def test_usual_lines_are_not_read_alone(monkeypatch):
         MODERN + '[a b="c"] x',
         "<13>Nov  3 01:02:03 web-1 su[77]: x",
         "Nov 23 01:02:03 web-1 kernel: x",
+        "<13>Nov 23 01:02:03 su[77]: x y",
         "2026-11-23T01:02:03.5+01:00 web-1 su[77]: x y",
         "2026-11-23T01:02:03Z web-1 no tag here",
     ]

@@ -23,6 +23,7 @@ def fit(kind, text):
         ("binary", "", b""),
         ("int8", "-128", -128),
         ("int64", "+007", 7),
+        ("int64", "-000", 0),
         ("int64", "7.0", 7),
         ("int64", "70e-1", 7),
         ("int64", "5.", 5),
@@ -66,6 +67,20 @@ def test_texts_that_fit(kind, text, value):
 def test_texts_that_do_not_fit(kind, text):
     with pytest.raises(Unfit):
         fit(kind, text)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["int64", "double", "float", "decimal128(38, 0)", "bool", "date32", "timestamp"])
+@pytest.mark.parametrize("start", ["", "-", ".", "1e", "2026-11-23T01:02:03."])
+@pytest.mark.parametrize("end", ["x", "e", ".x", "e+"])
+def test_a_million_digits_that_are_no_number_are_refused_at_once(kind, start, end):
+    for digit in "01":
+        with pytest.raises(Unfit):
+            fit(kind, f"{start}{digit * 1_000_000}{end}")
+
+
+def test_zeros_before_a_number_say_nothing_however_many():
+    assert fit("int8", f"-{'0' * 1_000_000}7") == -7
 
 
 @pytest.mark.parametrize("kind", ["list<string>", "struct<a: string>", "map<string, string>"])
