@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -181,6 +182,7 @@ class _Head(msgspec.Struct):
 
 
 R = TypeVar("R", bound=Record)
+S = TypeVar("S")
 
 
 def encode(record: msgspec.Struct) -> bytes:
@@ -207,15 +209,33 @@ def decode(content: bytes, kind: type[R], path: str) -> R:
     try:
         # Not msgspec's own decoder: it refuses the \u escapes that stand for text without a UTF-8 form.
         plain = json.loads(content)
-        head = msgspec.convert(plain, _Head)
+        head = _converted(plain, _Head)
         if head.format > FORMAT:
             raise StateDamaged(
                 f"{path} has format {head.format}, this version reads up to {FORMAT}: "
                 "a newer version of ingest wrote it, use that one"
             )
-        return msgspec.convert(plain, kind)
+        return _converted(plain, kind)
     except (msgspec.ValidationError, RecursionError, ValueError) as error:
         raise StateDamaged(f"{path} is not a {kind.__name__.lower()} record: {error}. Run `ingest verify`") from error
+
+
+_learned: set[type] = set()
+_learning = threading.Lock()
+
+
+def _converted(plain: Any, kind: type[S]) -> S:
+    """Convert; one thread at a time while msgspec does not know the type yet.
+
+    It learns a type at its first use, with code of Python's in between: of two threads that begin at once one was seen
+    to use what the other had half made, which ends the process.
+    """
+    if kind in _learned:
+        return msgspec.convert(plain, kind)
+    with _learning:
+        record = msgspec.convert(plain, kind)
+        _learned.add(kind)
+        return record
 
 
 def crc32c(content: bytes) -> int:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -152,3 +154,29 @@ def test_times_for_people_have_microseconds():
 def test_digests_continue():
     assert chain.crc32c(b"123456789") == 0xE3069283
     assert chain.crc32c_more(b"456789", chain.crc32c(b"123")) == 0xE3069283
+
+
+RACE = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from ingest.commit import chain
+start = chain.Start(
+    topic="t", topic_id="x", partition=0, era=0, next_offset=0, streams={}, why="w", worker="w", created_at="now",
+    version="1",
+)
+content, together = chain.encode(start), threading.Barrier(8)
+def work():
+    together.wait()
+    assert chain.decode(content, chain.Start, "p") == start
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("read")
+"""
+
+
+def test_the_first_records_may_be_read_by_many_threads_at_once():
+    """Where msgspec learns a type in two threads at once, the process dies of it in most runs."""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
