@@ -8,12 +8,6 @@ import pyarrow as pa
 
 from ingest.api import ConfigError, arrow_type
 
-REST_COLUMN = "rest"
-"""What the column for all that has none is called, if the options do not say."""
-
-MAX_COLUMNS = 1000
-"""So many columns are inferred, if the options do not say."""
-
 
 def check_names(key: str, names: Collection[str]) -> None:
     """Refuse columns without a name, and those that readers could not tell apart.
@@ -49,17 +43,16 @@ def check_types(schema: Mapping[str, str], fit: Callable[[pa.DataType], object])
             raise ConfigError(f"schema.{name}", str(error)) from error
 
 
-def check_unknown(unknown: str, rest: str, schema: Collection[str], most: int) -> None:
-    """Refuse what contradicts itself, or would mean nothing, about fields that the schema lacks.
+def check_unknown(unknown: str, rest: str, schema: Collection[str]) -> None:
+    """Refuse what contradicts itself about fields that the schema lacks.
 
     Args:
         unknown: the option of that name: "rest", "drop", "quarantine".
         rest: the option `rest_column`.
         schema: names of columns.
-        most: the option `max_columns`.
 
     Raises:
-        ConfigError: for `unknown`, `rest_column` or `max_columns`.
+        ConfigError: for `unknown` or `rest_column`.
     """
     if not rest:
         raise ConfigError("rest_column", "must not be empty")
@@ -67,7 +60,3 @@ def check_unknown(unknown: str, rest: str, schema: Collection[str], most: int) -
         raise ConfigError("rest_column", f'"{rest}" is a column of the schema already')
     if unknown != "rest" and not schema:
         raise ConfigError("unknown", f'"{unknown}" needs a schema; without one what is new becomes a column')
-    if unknown != "rest" and rest != REST_COLUMN:
-        raise ConfigError("rest_column", f'there is no such column with unknown = "{unknown}"; leave one of them out')
-    if schema and most != MAX_COLUMNS:
-        raise ConfigError("max_columns", "nothing is inferred where there is a schema; leave one of them out")

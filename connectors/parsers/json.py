@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest.api import Int64s, Options, Parsed, Parser, arrow_type, option
 from ingest.connectors.parsers.batches import NO_ROWS, Piece, in_order, nulls_of
-from ingest.connectors.parsers.column_options import MAX_COLUMNS, REST_COLUMN, check_names, check_types, check_unknown
+from ingest.connectors.parsers.column_options import check_names, check_types, check_unknown
 from ingest.connectors.parsers.json_columns import ColumnReader
 from ingest.connectors.parsers.json_fit import fitter
 from ingest.connectors.parsers.json_guard import look
@@ -39,16 +39,16 @@ class JsonOptions(Options):
     ] = "rest"
     rest_column: Annotated[
         str, option('The column for members that no other column takes, as the text of an object (unknown = "rest").')
-    ] = REST_COLUMN
+    ] = "rest"
     max_columns: Annotated[
         int, option("So many columns are inferred at most; further members go to `rest_column`.", ge=1)
-    ] = MAX_COLUMNS
+    ] = 1000
 
     def __post_init__(self) -> None:
         """Refuse types that JSON can't give and columns that readers could not tell apart."""
         check_names("schema", self.schema)
         check_types(self.schema, fitter)
-        check_unknown(self.unknown, self.rest_column, self.schema, self.max_columns)
+        check_unknown(self.unknown, self.rest_column, self.schema)
 
 
 class JsonParser(Parser[JsonOptions]):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.api import Int64s, Options, arrow_type, option
-from ingest.connectors.parsers.column_options import MAX_COLUMNS, REST_COLUMN, check_names, check_types, check_unknown
+from ingest.connectors.parsers.column_options import check_names, check_types, check_unknown
 from ingest.connectors.parsers.json_infer import worth_a_column
 from ingest.connectors.parsers.json_value import text_of
 from ingest.connectors.parsers.logfmt_columns import fields_of
@@ -59,16 +59,16 @@ class LogfmtOptions(Options):
         option(
             'The column for pairs that no other column takes, as the text of an object of strings (unknown = "rest").'
         ),
-    ] = REST_COLUMN
+    ] = "rest"
     max_columns: Annotated[
         int, option("So many columns are inferred at most; further pairs go to `rest_column`.", ge=1)
-    ] = MAX_COLUMNS
+    ] = 1000
 
     def __post_init__(self) -> None:
         """Refuse types that no text can have and columns that readers could not tell apart."""
         check_names("schema", self.schema)
         check_types(self.schema, text_fitter)
-        check_unknown(self.unknown, self.rest_column, self.schema, self.max_columns)
+        check_unknown(self.unknown, self.rest_column, self.schema)
 
 
 class LogfmtParser(TextParser[LogfmtOptions]):

@@ -306,8 +306,6 @@ def test_the_last_places_are_kept_when_rest_takes_none():
         ({"schema": {"a": "number"}}, "schema.a"),
         ({"schema": {"a": "map<int64, string>"}}, "keys of a map"),
         ({"schema": {"rest": "string"}}, "rest_column"),
-        ({"schema": {"a": "string"}, "unknown": "drop", "rest_column": "more"}, "rest_column"),
-        ({"schema": {"a": "string"}, "max_columns": 10}, "max_columns"),
         ({"schema": {"a": "string", "A": "string"}}, "differ only in case"),
         ({"unknown": "drop"}, "needs a schema"),
         ({"schema": {"": "string"}}, "needs a name"),
