@@ -295,7 +295,7 @@ class Parser(abc.ABC, Generic[O]):
     def parse_dated(self, values: pa.BinaryArray, schema: pa.Schema, timestamps: Int64s) -> Parsed:
         """Parse all values; `timestamps` are those of their records: int64[n], milliseconds since 1970 UTC, -1 = none.
 
-        The sink calls this. It is for times that do not say their year: it is the one that brings them closest.
+        The sink calls this. It is for times that do not say their year: the latest that is not after the record.
         """
         return self.parse(values, schema)
 
