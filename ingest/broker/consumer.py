@@ -24,6 +24,8 @@ from ingest.errors import IngestError, Unavailable
 
 _STALE_CONTACT = 5.0
 _PAUSE = 0.1
+_LAST_ANSWER = 0.5
+"""Seconds for which closing waits for metadata: some more than a broker may hold back the fetch before it."""
 
 _Found: TypeAlias = Mapping[TopicPartition, list[Any]]
 
@@ -267,9 +269,10 @@ class KafkaBlockConsumer:
         A static member does not leave the group: it may be back before its session times out.
         """
         self._desk.close()
+        self._factory.end_refreshing(min(timeout, _LAST_ANSWER))
         milliseconds = int(timeout * 1000)
         try:
-            with seams.leaving(), translated(f"closing the connection to {self._connection}"):
+            with translated(f"closing the connection to {self._connection}"):
                 closed, _ = self._desk.run(lambda: self._consumer.close(autocommit=False, timeout_ms=milliseconds))
                 closed.result()
         finally:

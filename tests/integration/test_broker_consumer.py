@@ -1,6 +1,7 @@
 """Columns out of a real Kafka, as a member of a group."""
 
 import contextlib
+import logging
 import threading
 import time
 
@@ -142,6 +143,15 @@ def test_reading_begins_in_the_middle_of_a_batch_where_seek_says(kafka):
         reader.consumer.seek(topic, 0, 98, 0)
         reader.poll_until(lambda: reader.next_offsets())
         assert reader.of(topic).offsets.tolist() == [98, 99]
+
+
+def test_joining_reading_and_leaving_at_once_logs_nothing(kafka, caplog):
+    topic = make_topic(kafka)
+    produce_lines(kafka, topic, [(numbered(10), b"{}")])
+    for _ in range(5):
+        with member(kafka, [topic]) as reader:
+            reader.poll_until(lambda reader=reader: reader.next_offsets())
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 def test_a_partition_stands_still_until_it_is_placed_whatever_the_group_has_stored(kafka):

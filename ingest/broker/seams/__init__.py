@@ -16,8 +16,9 @@ record, some twenty times slower.
     ConsumerCoordinator._send_heartbeat_request   hearing that another process took our name
       generation_if_stable, request_rejoin        joining again after a restart, see `KafkaBlockConsumer.settled`
       need_rejoin, _join_task                     not forgetting a join that is under way
-    KafkaConnectionManager, NetworkSelector       metadata on demand, the last sign of life, one large read a wake-up,
-                                                  no turning without a pause
+    KafkaConnectionManager, NetworkSelector       metadata on demand, the last sign of life, one large read a wake-up
+    ClusterMetadata.close, _refresh_future        closing without an error of its own making
+    KafkaNetClient.connection_delay               a Sender that does not turn without a pause
     KafkaNetSocket, KafkaSSLTransport             closing the sockets of failed connects
     KafkaBytes                                    copying what was fetched once
 """
@@ -28,7 +29,6 @@ from ingest.broker.seams.consuming import (
     finish_joins,
     join_again,
     joined,
-    leaving,
     position,
     read_with,
     resolve,
@@ -46,7 +46,6 @@ __all__ = [
     "finish_joins",
     "join_again",
     "joined",
-    "leaving",
     "position",
     "read_with",
     "resolve",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -57,21 +55,6 @@ def joined(consumer: KafkaConsumer) -> bool:
     """Return whether the group has settled and this member with it."""
     coordinator: Any = consumer._coordinator
     return coordinator.generation_if_stable() is not None and not coordinator.need_rejoin()
-
-
-@contextlib.contextmanager
-def leaving() -> Iterator[None]:
-    """Keep kafka-python from warning that the coordinator is dead when it is we who disconnect."""
-
-    def expected(record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith("Marking the coordinator dead")
-
-    coordinators = logging.getLogger("kafka.coordinator")
-    coordinators.addFilter(expected)
-    try:
-        yield
-    finally:
-        coordinators.removeFilter(expected)
 
 
 def join_again(consumer: KafkaConsumer) -> None:

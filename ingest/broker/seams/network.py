@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -10,7 +11,6 @@ from kafka import errors as kafka_errors
 from ingest.broker.seams.pinned import COLUMNAR
 
 _READ_SIZE = 1 << 20
-_BUSY_MS = 50.0
 REFUSED_IDENTITY = (
     kafka_errors.SaslAuthenticationFailedError,
     kafka_errors.UnsupportedSaslMechanismError,
@@ -37,7 +37,6 @@ class ClientFactory:
         if COLUMNAR:
             _read_in_large_pieces(self.client._manager)
             _give_up_when_refused(self.client._manager)
-            _pause_while_busy(self.client)
         return self.client
 
     def discard(self) -> None:
@@ -67,6 +66,22 @@ class ClientFactory:
         manager = self.client._manager
         manager.run(manager.wait_for, manager.cluster.request_update(), timeout * 1000)
         return manager.cluster
+
+    def end_refreshing(self, timeout: float) -> None:
+        """Ask for no more metadata, and wait up to `timeout` seconds for an answer that is under way.
+
+        Only where an I/O thread runs. Without it kafka-python logs, now and then, that closing a client failed.
+        """
+        manager = self.client._manager
+        cluster = manager.cluster
+
+        async def settle() -> None:
+            cluster.close()
+            if cluster.metadata_refresh_in_progress:
+                await manager.wait_for(cluster._refresh_future, timeout * 1000)
+
+        with contextlib.suppress(kafka_errors.KafkaError):  # what is asked is of no use any more
+            manager.run(settle)
 
     def metadata_age(self) -> float:
         """Return seconds since metadata last came."""
@@ -101,16 +116,6 @@ def _give_up_when_refused(manager: Any) -> None:
             manager._auth_failures[node.node_id] = ready.exception
 
     manager._connect = connect_and_note
-
-
-def _pause_while_busy(client: Any) -> None:
-    """Have the Sender sleep while a broker's connection takes no more requests, instead of turning without a pause.
-
-    It asks for a delay in milliseconds and is told seconds, and of a connection with as many requests in flight as it
-    may have it is told 0. An answer wakes it up in any case.
-    """
-    delay = client._manager.connection_delay
-    client.connection_delay = lambda node: max(1000 * delay(node), _BUSY_MS)
 
 
 def _receive(transport: Any) -> tuple[bytes, Exception | None]:

@@ -16,8 +16,10 @@ def _find_fault() -> str:
     if kafka.__version__ != PINNED:
         return f"kafka-python {kafka.__version__} is installed and the columnar path was proven on {PINNED}"
     try:
+        from kafka.cluster import ClusterMetadata
         from kafka.consumer.fetcher import Fetcher
         from kafka.coordinator.consumer import ConsumerCoordinator
+        from kafka.net.compat import KafkaNetClient
         from kafka.net.manager import KafkaConnectionManager
         from kafka.producer.record_accumulator import RecordAccumulator
         from kafka.producer.sender import Sender
@@ -31,6 +33,8 @@ def _find_fault() -> str:
         (Fetcher, ["PartitionRecords", "_parse_fetched_data"]),
         (Fetcher.PartitionRecords, ["_unpack_records", "_maybe_skip_record", "_consume_aborted_transactions_up_to"]),
         (ConsumerCoordinator, ["_send_heartbeat_request", "generation_if_stable", "request_rejoin", "need_rejoin"]),
+        (KafkaNetClient, ["connection_delay"]),
+        (ClusterMetadata, ["close", "metadata_refresh_in_progress", "request_update"]),
         (KafkaConnectionManager, ["_build_transport", "_connect", "connection_delay", "wait_for", "run"]),
     ]
     lacking = [f"{owner.__name__}.{name}" for owner, names in parts for name in names if not hasattr(owner, name)]

@@ -7,6 +7,8 @@ from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 
+_BUSY_MS = 50.0
+
 
 class BatchQueue:
     """Where a KafkaProducer's Sender takes its batches from.
@@ -30,6 +32,7 @@ class BatchQueue:
         self._run_once = self._sender.run_once
         self._sender.run_once = self._abort_and_run
         self._accumulator.split_and_reenqueue = lambda batch, now=None: self._split(batch, on_too_large)
+        _pause_while_busy(self._sender._client)
 
     def batch(self, topic: str, partition: int, records: Any) -> Any:
         """Return a ProducerBatch around `records`, which has the methods of kafka-python's MemoryRecordsBuilder."""
@@ -73,3 +76,14 @@ class BatchQueue:
             self._transactions.set_sequence_number(batch.topic_partition, batch.base_sequence)
         on_too_large(batch)
         return 2
+
+
+def _pause_while_busy(client: Any) -> None:
+    """Have the Sender sleep while a broker's connection takes no more requests, instead of turning without a pause.
+
+    It asks for a delay in milliseconds and is told seconds, and of a connection with as many requests in flight as it
+    may have it is told 0. An answer wakes it up in any case. Only a producer's client: a consumer that is told a delay
+    for a connection not yet made takes its coordinator for dead.
+    """
+    delay = client.connection_delay
+    client.connection_delay = lambda node: max(1000 * delay(node), _BUSY_MS)
