@@ -1,6 +1,6 @@
 """Runs `ingest …` and says what its CPU time went to: `sampled.py REPORT ship -c FILE --once`.
 
-Every few milliseconds a thread asks the kernel how much CPU each thread had since the last time, and notes it under
+Now and then a thread asks the kernel how much CPU each thread had since the last time, and notes it under
 that thread's stack. So threads that wait cost nothing, and work that has let the interpreter's lock go counts as well.
 """
 
@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-PAUSE = 0.002
+PAUSE = 0.02
+"""Not more often: a frame that is looked at keeps its arrays alive, and the next ones need fresh memory."""
 DEEPEST = 60
 _LIBRARIES = sysconfig.get_paths()["purelib"]
 _STANDARD = sysconfig.get_paths()["stdlib"]

@@ -16,10 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.sink.write_back import begin_write_back
-
-_WRITE_BACK = 1 << 20
-"""The disk begins to take a file in pieces of so many bytes."""
 _SAMPLE = 10_000
 _REPEATED = 0.2
 """A column gets a dictionary if at most this part of its values are distinct: otherwise it only costs time."""
@@ -204,7 +200,6 @@ class _CheckedFile(io.RawIOBase):
         self._path = path
         self._file = path.open("xb", buffering=0)
         self._discarded = False
-        self._begun = 0
         self.size = 0
         self.crc = 0
 
@@ -224,9 +219,6 @@ class _CheckedFile(io.RawIOBase):
         while rest:
             rest = rest[self._file.write(rest) :]
         self.size += length
-        if self.size - self._begun >= _WRITE_BACK:
-            begin_write_back(self._file.fileno(), self._begun, self.size - self._begun)
-            self._begun = self.size
         return length
 
     def finish(self) -> None:
