@@ -15,7 +15,7 @@ from ingest.blocks import RecordBlock
 from ingest.broker import reference, seams
 from ingest.broker.admin import topic_id_text
 from ingest.broker.failures import TopicMissing, translate, translated
-from ingest.broker.fetch import Fetched, partition_records
+from ingest.broker.fetch import Fetched, partition_records, read
 from ingest.broker.membership import EVERYTHING, FetchOptions, GroupOptions, join, pattern_of
 from ingest.broker.problems import PartitionProblem, problem_of
 from ingest.broker.rebalance import Desk, Listener, Pair
@@ -66,7 +66,7 @@ class KafkaBlockConsumer:
         self._desk = Desk("kafka-poll", lambda done: seams.resolve(self._consumer, done))
         self._standing: set[Pair] = set()
         self._paused: set[Pair] = set()
-        self._errors: list[tuple[Pair, Exception]] = []
+        self._errors: list[tuple[Pair, Exception, int | None]] = []
         self._told: dict[Pair, int] = {}
         self._kept: _Found = {}
         self._fenced: Exception | None = None
@@ -132,9 +132,7 @@ class KafkaBlockConsumer:
         """
         if not self._kept:
             milliseconds = int(timeout * 1000)
-            polled, failure = self._desk.run(
-                lambda: self._consumer.poll(milliseconds, max_records=EVERYTHING), meanwhile
-            )
+            polled, failure = self._desk.run(lambda: self._next(milliseconds), meanwhile)
             self._kept = self._outcome(polled, timeout)
             self._join_again_after_return()
             if failure is not None:
@@ -280,6 +278,14 @@ class KafkaBlockConsumer:
 
     # ── inside ──
 
+    def _next(self, milliseconds: int) -> _Found:
+        """Poll; what came is decoded while the broker works on the next fetch."""
+        found: _Found = self._consumer.poll(milliseconds, max_records=EVERYTHING)
+        if not self._columnar or not found:
+            return found
+        seams.fetch_ahead(self._consumer)
+        return {target: [read(answer) for answer in answers] for target, answers in found.items()}
+
     def _join_again_after_return(self) -> None:
         """Have the group's partitions shared out again, once, after a static member came back.
 
@@ -295,9 +301,9 @@ class KafkaBlockConsumer:
         try:
             return polled.result()
         except kafka.LogTruncationError as error:
-            self._errors += [((target.topic, target.partition), error) for target in error.divergent_offsets]
+            self._errors += [((target.topic, target.partition), error, None) for target in error.divergent_offsets]
         except kafka.OffsetOutOfRangeError as error:
-            self._errors += [((target.topic, target.partition), error) for target in error.args[0]]
+            self._errors += [((target.topic, target.partition), error, None) for target in error.args[0]]
         except kafka.RetriableError:
             time.sleep(min(timeout, _PAUSE))  # so that a caller's loop does not turn fast while Kafka is gone
         except kafka.KafkaError as error:
@@ -324,7 +330,7 @@ class KafkaBlockConsumer:
             for part in parts:
                 blocks += part.blocks
                 if part.error is not None:
-                    self._errors.append(((target.topic, target.partition), part.error))
+                    self._errors.append(((target.topic, target.partition), part.error, part.next_offset))
         return blocks
 
     def _records(self, found: _Found) -> list[RecordBlock]:
@@ -342,12 +348,14 @@ class KafkaBlockConsumer:
     def _problems(self) -> list[PartitionProblem]:
         errors, self._errors = self._errors, []
         told = []
-        for pair, error in errors:
+        for pair, error, reached in errors:
             if pair in self._standing or pair not in self.assignment():
                 continue
             self._standing.add(pair)
-            self._consumer.pause(TopicPartition(*pair))
-            told.append(problem_of(pair, error, seams.position(self._consumer, TopicPartition(*pair)), self._log_of))
+            target = TopicPartition(*pair)
+            self._consumer.pause(target)
+            position = seams.position(self._consumer, target) if reached is None else reached
+            told.append(problem_of(pair, error, position, self._log_of))
         return told
 
     def _log_of(self, pair: Pair) -> tuple[int, int]:
@@ -365,7 +373,7 @@ class KafkaBlockConsumer:
 
     def _note_error(self, target: TopicPartition, error: Exception) -> None:
         if not isinstance(error, kafka.RetriableError):
-            self._errors.append(((target.topic, target.partition), error))
+            self._errors.append(((target.topic, target.partition), error, None))
 
     def _note_fenced(self, error: Exception) -> None:
         self._fenced = error

@@ -1,4 +1,8 @@
-"""A fetched partition → blocks of records, by read_committed's rules; what is wrong with it is a value beside them."""
+"""A fetched partition → blocks of records, by read_committed's rules; what is wrong with it is a value beside them.
+
+In two steps, so that the next fetch can be under way while this one is decoded: `look` tells where it begins, `read`
+does the work.
+"""
 
 from __future__ import annotations
 
@@ -30,50 +34,74 @@ class Fetched:
         blocks: in order of offset; the last one accounts for everything up to `next_offset`. None at all where nothing
             came; one without rows where only control or aborted records came.
         next_offset: where to fetch next.
-        leader_epoch: of the last batch, -1 = unknown.
         error: why nothing at `next_offset` can be read, or None.
     """
 
     blocks: list[RecordBlock]
     next_offset: int
-    leader_epoch: int
     error: IngestError | None = None
 
 
-def read_fetched(
-    buffer: bytes | memoryview, topic: str, partition: int, fetch_offset: int, aborted: Sequence[tuple[int, int]]
-) -> Fetched:
-    """Decode a fetch response's records of one partition.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a broker answered for one partition, before anything but the frames of its batches was looked at.
 
-    Args:
-        buffer: whole batches, the last one perhaps cut short.
+    Attributes:
         topic: whose.
         partition: whose.
         fetch_offset: records below it are left out.
+        buffer: whole batches, the last one perhaps cut short.
         aborted: (first offset, producer id) of each aborted transaction in this range, ascending.
+        headers: of the whole batches.
+        error: why they could not be told apart, or None.
     """
-    blocks: list[RecordBlock] = []
+
+    topic: str
+    partition: int
+    fetch_offset: int
+    buffer: bytes | memoryview
+    aborted: Sequence[tuple[int, int]]
+    headers: Sequence[BatchHeader] = ()
+    error: IngestError | None = None
+
+    @property
+    def next_offset(self) -> int:
+        """Return where to fetch next, if the batches turn out to be what their headers say."""
+        return max(self.fetch_offset, self.headers[-1].next_offset) if self.headers else self.fetch_offset
+
+    @property
+    def leader_epoch(self) -> int:
+        """Return that of the last batch, -1 = unknown."""
+        return self.headers[-1].leader_epoch if self.headers else -1
+
+
+def look(answer: Answer) -> Answer:
+    """Return the answer with its batches told apart: little work, which is enough to know what to fetch next."""
     try:
-        headers = batch_spans(buffer, topic, partition)
-        wanted = committed(buffer, headers, aborted)
+        return replace(answer, headers=batch_spans(answer.buffer, answer.topic, answer.partition))
     except (CorruptBatch, OldFormat) as error:
-        return Fetched([], fetch_offset, -1, error)
+        return replace(answer, error=error)
+
+
+def read(answer: Answer) -> Fetched:
+    """Decode an answer that was looked at."""
+    topic, partition, fetch_offset = answer.topic, answer.partition, answer.fetch_offset
+    if answer.error is not None:
+        return Fetched([], fetch_offset, answer.error)
+    blocks: list[RecordBlock] = []
     begin = fetch_offset
     try:
-        for block in decode_batches(buffer, wanted, topic, partition, fetch_offset):
+        wanted = committed(answer.buffer, answer.headers, answer.aborted)
+        for block in decode_batches(answer.buffer, wanted, topic, partition, fetch_offset):
             blocks.append(replace(block, begin=begin))
             begin = block.next_offset
     except CorruptBatch as error:
-        if not blocks:
-            return Fetched([], fetch_offset, -1, error)
-        return Fetched(blocks, blocks[-1].next_offset, blocks[-1].leader_epoch, error)
-    if not headers:
-        return Fetched([], fetch_offset, -1)
-    next_offset = max(fetch_offset, headers[-1].next_offset)
-    epoch = headers[-1].leader_epoch
-    last = blocks.pop() if blocks else empty_block(topic, partition, fetch_offset, next_offset)
-    blocks.append(replace(last, next_offset=next_offset, leader_epoch=epoch))
-    return Fetched(blocks, next_offset, epoch)
+        return Fetched(blocks, begin, error)
+    if not answer.headers:
+        return Fetched([], fetch_offset)
+    last = blocks.pop() if blocks else empty_block(topic, partition, fetch_offset, answer.next_offset)
+    blocks.append(replace(last, next_offset=answer.next_offset, leader_epoch=answer.leader_epoch))
+    return Fetched(blocks, answer.next_offset)
 
 
 def committed(
@@ -106,25 +134,24 @@ def empty_block(topic: str, partition: int, begin: int, next_offset: int) -> Rec
 
 
 def partition_records() -> type:
-    """Return the subclass of Fetcher.PartitionRecords that hands out one `Fetched` for each fetched partition.
+    """Return the subclass of Fetcher.PartitionRecords that hands out one `Answer` for each fetched partition.
 
     It never raises while it is read: kafka-python would not come back from the poll after that.
     """
     from kafka.consumer.fetcher import Fetcher
 
     class ColumnarPartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
-        def _unpack_records(self, target: Any, records: Any, *_deserializers: Any) -> Iterator[Fetched]:
+        def _unpack_records(self, target: Any, records: Any, *_deserializers: Any) -> Iterator[Answer]:
             aborted = [(txn.first_offset, txn.producer_id) for txn in self.aborted_transactions]
-            buffer = records._buffer
-            fetched = read_fetched(buffer, target.topic, target.partition, self.fetch_offset, aborted)
-            self.next_fetch_offset = fetched.next_offset
-            self.leader_epoch = fetched.leader_epoch
-            self.bytes_read = len(buffer)
-            if fetched.blocks or fetched.error:
-                yield fetched
+            answer = look(Answer(target.topic, target.partition, self.fetch_offset, records._buffer, aborted))
+            self.next_fetch_offset = answer.next_offset
+            self.leader_epoch = answer.leader_epoch
+            self.bytes_read = len(answer.buffer)
+            if answer.headers or answer.error:
+                yield answer
             self.drain()
 
-        def _maybe_skip_record(self, record: Fetched) -> bool:
+        def _maybe_skip_record(self, record: Answer) -> bool:
             return False
 
     return ColumnarPartitionRecords

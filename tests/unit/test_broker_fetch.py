@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ingest.broker.fetch import read_fetched
+from ingest.broker.fetch import Answer, look, read
 from ingest.broker.wire import Codec, CorruptBatch, OldFormat, encode_records, seal
 
 ABORT, COMMIT = 0, 1
@@ -17,6 +17,10 @@ def data(base, values, producer=-1, transactional=False):
     return bytes(
         seal(records, Codec.LZ4, base_offset=base, producer_id=producer, transactional=transactional, leader_epoch=3)
     )
+
+
+def read_fetched(buffer, topic, partition, fetch_offset, aborted):
+    return read(look(Answer(topic, partition, fetch_offset, buffer, aborted)))
 
 
 def marker(base, producer, kind):
@@ -67,7 +71,7 @@ def test_records_below_the_fetch_offset_and_a_batch_cut_short_are_left_out():
     buffer = data(0, [A, B, C]) + data(3, [A])[:-1]
     fetched = read_fetched(buffer, "t", 0, 1, [])
     assert [block.offsets.tolist() for block in fetched.blocks] == [[1, 2]]
-    assert (fetched.next_offset, fetched.leader_epoch) == (3, 3)
+    assert (fetched.next_offset, fetched.blocks[-1].leader_epoch) == (3, 3)
 
 
 def test_what_stands_before_a_corrupt_batch_is_returned_with_the_error():
@@ -87,6 +91,13 @@ def test_a_corrupt_first_batch_leaves_the_position_where_it_is():
     fetched = read_fetched(bytes(broken), "t", 0, 5, [])
     assert (fetched.blocks, fetched.next_offset) == ([], 5)
     assert isinstance(fetched.error, CorruptBatch)
+
+
+def test_what_to_fetch_next_is_known_before_anything_is_decoded():
+    broken = bytearray(data(2, [C] * 9))
+    broken[-1] ^= 1
+    assert look(Answer("t", 4, 0, data(0, [A, B]) + bytes(broken), [])).next_offset == 11
+    assert look(Answer("t", 4, 7, data(0, [A, B])[:-1], [])).next_offset == 7
 
 
 def test_an_old_message_format_is_an_error():

@@ -12,6 +12,7 @@ record, some twenty times slower.
     TransactionManager.set_sequence_number        taking a refused batch's numbers back before it is cut in two
     KafkaProducer._sender                         wake-up, topics to know, the hard stop
     Fetcher.PartitionRecords, _parse_fetched_data reading a fetched partition as columns; errors as values
+      send_fetches                                the next fetch under way while one is decoded
     SubscriptionState.assignment[tp].seek         seeking with a leader epoch
     ConsumerCoordinator._send_heartbeat_request   hearing that another process took our name
       generation_if_stable, request_rejoin        joining again after a restart, see `KafkaBlockConsumer.settled`
@@ -26,6 +27,7 @@ record, some twenty times slower.
 from __future__ import annotations
 
 from ingest.broker.seams.consuming import (
+    fetch_ahead,
     finish_joins,
     join_again,
     joined,
@@ -43,6 +45,7 @@ __all__ = [
     "BatchQueue",
     "ClientFactory",
     "choose_columnar",
+    "fetch_ahead",
     "finish_joins",
     "join_again",
     "joined",

@@ -37,6 +37,11 @@ def read_with(consumer: KafkaConsumer, partition_records: type, on_error: Callab
     fetcher._parse_fetched_data = parse_or_tell
 
 
+def fetch_ahead(consumer: KafkaConsumer) -> None:
+    """Ask for what comes after what poll returned, instead of at the next poll; on the thread that polls."""
+    consumer._fetcher.send_fetches()
+
+
 def seek(consumer: KafkaConsumer, target: TopicPartition, offset: int, leader_epoch: int) -> None:
     """Seek; with a leader epoch >= 0 the broker is asked whether its log still holds what was read before `offset`."""
     if leader_epoch < 0 or not COLUMNAR:

@@ -119,16 +119,27 @@ def _give_up_when_refused(manager: Any) -> None:
 
 
 def _receive(transport: Any) -> tuple[bytes, Exception | None]:
-    """Read what is there, in one call instead of one every 4 KiB; (bytes, error) as the transport expects it."""
+    """Read what is there, in one call instead of one every 4 KiB; (bytes, error) as the transport expects it.
+
+    Most of a large answer is put where it is gathered, and returned as nothing: copying it there would hold the
+    interpreter's lock. Its last byte comes in the ordinary way, so that the answer is found to be complete.
+    """
+    parser = transport._protocol.parser
+    gathered = parser._rbuffer if parser._receiving else None
     try:
-        data = transport._sock.recv(_READ_SIZE)
+        if gathered is not None and len(gathered) - gathered.tell() > _READ_SIZE:
+            with memoryview(gathered) as whole:
+                count = transport._sock.recv_into(whole[gathered.tell() : -1])
+            gathered.seek(gathered.tell() + count)
+            data, ended = b"", not count
+        else:
+            data = transport._sock.recv(_READ_SIZE)
+            ended = not data
     except (BlockingIOError, InterruptedError):
         return b"", None
     except OSError as error:
         return b"", kafka_errors.KafkaConnectionError(error)
-    if not data:
-        return b"", kafka_errors.KafkaConnectionError("socket disconnected")
-    return data, None
+    return data, kafka_errors.KafkaConnectionError("socket disconnected") if ended else None
 
 
 def _close_failed_connections() -> None:

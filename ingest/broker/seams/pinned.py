@@ -30,7 +30,7 @@ def _find_fault() -> str:
         (RecordAccumulator, ["_tp_lock", "split_and_reenqueue", "abort_undrained_batches"]),
         (Sender, ["run_once", "wakeup", "add_topic", "force_close"]),
         (TransactionManager, ["set_sequence_number"]),
-        (Fetcher, ["PartitionRecords", "_parse_fetched_data"]),
+        (Fetcher, ["PartitionRecords", "_parse_fetched_data", "send_fetches"]),
         (Fetcher.PartitionRecords, ["_unpack_records", "_maybe_skip_record", "_consume_aborted_transactions_up_to"]),
         (ConsumerCoordinator, ["_send_heartbeat_request", "generation_if_stable", "request_rejoin", "need_rejoin"]),
         (KafkaNetClient, ["connection_delay"]),

@@ -71,19 +71,15 @@ def read_identity(data: Bytes, fields: Fields) -> tuple[Identity, dict[int, byte
     Raises:
         Malformed: a record's fields do not fill it exactly.
     """
-    rows = len(fields.ends)
     sizes = fields.ends - fields.headers
     counts = data.take(fields.headers, mode="clip")
-    positioned = np.flatnonzero((counts == 2) & (sizes == POSITION_SECTION))
-    ours, numbers = position_headers(data, fields.headers[positioned] + 1)
-    other = (counts != 0) | (sizes != 1)
-    other[positioned[ours]] = False
-    valid = ours & (numbers[1] < numbers[2]) & (numbers[2] < POSITION_LIMIT)
-    present = np.zeros(rows, np.bool_)
-    present[positioned] = valid
-    generation, start, end = (np.zeros(rows, np.uint64) for _ in range(3))
-    for column, number in zip((generation, start, end), numbers, strict=True):
-        column[positioned] = np.where(valid, number, 0)
+    alone = (counts == 2) & (sizes == POSITION_SECTION)
+    ours, (generation, start, end) = position_headers(data, fields.headers + 1)
+    alone &= ours
+    present = alone & (start < end) & (end < POSITION_LIMIT)
+    for column in (generation, start, end):
+        column *= present
+    other = ~alone & ((counts != 0) | (sizes != 1))
     sources: dict[int, bytes] = {}
     flags: dict[int, bytes] = {}
     section = data.data

@@ -77,17 +77,21 @@ def position_value(generation: int, start: int, end: int) -> bytes:
 
 
 def position_headers(data: Bytes, at: Int64s) -> tuple[Bools, tuple[UInt64s, UInt64s, UInt64s]]:
-    """Look for an `ingest-pos` header at each of the positions `at`, from which 36 bytes must be there.
+    """Look for an `ingest-pos` header at each of the positions `at` (>= 0). Past the end there is none.
 
     Returns:
         Where there is one; and generation, start and end as they would stand there, unchecked.
     """
     size = POSITION_HEADER.itemsize
+    if len(data) < size:
+        nothing = np.zeros(len(at), np.uint64)
+        return np.zeros(len(at), np.bool_), (nothing, nothing.copy(), nothing.copy())
     # Of all windows of that size, one at each byte; as void numpy moves each with one copy, whatever its alignment.
-    windows = np.ndarray((max(len(data) - size + 1, 0),), np.dtype((np.void, size)), data, strides=(1,))
-    seen = windows[at].view(POSITION_HEADER)
+    windows = np.ndarray((len(data) - size + 1,), np.dtype((np.void, size)), data, strides=(1,))
+    inside = at < len(windows)
+    seen = windows[np.minimum(at, len(windows) - 1)].view(POSITION_HEADER)
     numbers = seen["generation"].astype(np.uint64), seen["start"].astype(np.uint64), seen["end"].astype(np.uint64)
-    return (seen["head"] == _HEAD) & (seen["tail"] == _TAIL), numbers
+    return inside & (seen["head"] == _HEAD) & (seen["tail"] == _TAIL), numbers
 
 
 def read_headers(data: Readable, at: int, end: int) -> Carried:

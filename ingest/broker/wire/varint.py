@@ -6,7 +6,7 @@ byte but the last has its high bit set. In records a `varint` is at most 5 bytes
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 VARINT = 5
 VARLONG = 10
+_FIT_32 = 4
+"""So many bytes, of seven bits each, fit into 32 bits."""
 _BORDERS = tuple(1 << (7 * bytes_ - 1) for bytes_ in range(1, 5))
 """64, 8192, 1048576, 134217728: from each of these on a non-negative number takes one byte more."""
 
@@ -68,7 +70,7 @@ def write_varints(target: Bytes, values: Int64s, width: int) -> None:
 
 
 def read_varints(data: Bytes, at: Int64s, most: int = VARINT) -> tuple[Int64s, Int64s]:
-    """Read a varint at each of the positions `at` (n > 0); return the numbers and the positions after them.
+    """Read a varint at each of the positions `at`; return the numbers and the positions after them.
 
     Positions past the end of `data` are read as its last byte and yield rubbish: whoever calls must check, sooner or
     later, that the positions after stay inside. Positions only ever grow, so one check at the end is enough.
@@ -78,28 +80,33 @@ def read_varints(data: Bytes, at: Int64s, most: int = VARINT) -> tuple[Int64s, I
     """
     byte = data.take(at, mode="clip")
     after = at + 1
-    bits = (byte & 127).astype(np.uint64)
-    longer = np.flatnonzero(byte > 127)
+    if byte.max(initial=0) < 128:
+        return _SHORT.take(byte), after
+    bits: npt.NDArray[Any] = (byte & 127).astype(np.uint32)
+    longer = byte > 127
     for step in range(1, most):
-        if not len(longer):
-            break
-        everywhere = len(longer) == len(at)
-        byte = data.take(after if everywhere else after[longer], mode="clip")
-        more = (byte & 127).astype(np.uint64) << np.uint64(7 * step)
-        if everywhere:
+        if step == _FIT_32:
+            bits = bits.astype(np.uint64)
+        byte = data.take(after, mode="clip")
+        more = (byte & 127).astype(bits.dtype) << bits.dtype.type(7 * step)
+        if longer.all():
             bits |= more
             after += 1
         else:
-            bits[longer] |= more
-            after[longer] += 1
-        longer = longer[byte > 127]
-    if len(longer):
-        raise Malformed(f"a number of more than {most} bytes", int(longer[0]))
-    return _unzigzag(bits), after
+            bits |= more * longer.astype(bits.dtype)
+            after += longer.astype(np.int64)
+        longer &= byte > 127
+        if not longer.any():
+            return _unzigzag(bits), after
+    raise Malformed(f"a number of more than {most} bytes", int(longer.argmax()))
 
 
-def _unzigzag(bits: npt.NDArray[np.uint64]) -> Int64s:
-    magnitude = (bits >> np.uint64(1)).view(np.int64)
-    sign = (bits & np.uint64(1)).view(np.int64)
-    result: Int64s = magnitude ^ -sign
+def _unzigzag(bits: npt.NDArray[Any]) -> Int64s:
+    signed = f"i{bits.itemsize}"
+    one = bits.dtype.type(1)
+    result: Int64s = ((bits >> one).view(signed) ^ -(bits & one).view(signed)).astype(np.int64, copy=False)
     return result
+
+
+_SHORT = _unzigzag(np.arange(128, dtype=np.uint64))
+"""The numbers of one byte."""

@@ -107,7 +107,9 @@ def _guess(data: Bytes, rows: int) -> Int64s | None:
 def _starts_by_position_header(data: Bytes, rows: int) -> Int64s | None:
     keys = np.flatnonzero(data == POSITION_KEY[0])
     keys = keys[(keys > 0) & (keys <= len(data) - POSITION_HEADER.itemsize)]
-    keys = keys[position_headers(data, keys)[0]]
+    keys = keys[data[keys + 1] == POSITION_KEY[1]]
+    if len(keys) != rows:  # These two bytes are elsewhere, too. Where they are not, the proof is as good as a look.
+        keys = keys[position_headers(data, keys)[0]]
     if len(keys) != rows:
         return None
     ends = keys + POSITION_HEADER.itemsize
