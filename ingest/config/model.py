@@ -191,7 +191,9 @@ class ParquetOptions(Options):
         int | None,
         option("How hard the compression tries. Left out: 1 for zstd, else the codec's own.", example=1),
     ] = None
-    row_group: Annotated[int, option("Rows of a row group.", ge=1)] = 100_000
+    row_group: Annotated[int, option("Rows that a row group may have; where memory is short it has fewer.", ge=1)] = (
+        100_000
+    )
 
     def __post_init__(self) -> None:
         """Refuse a level that the codec does not have; choose zstd's."""

@@ -60,8 +60,7 @@ def open_range(
         file = ParquetFile(
             spool / f"{uuid.uuid4().hex}.parquet",
             schema,
-            compression=plan.parquet.compression,
-            level=plan.parquet.level,
+            plan.encodings,
             topic=key.topic,
             partition=key.partition,
             offset_column=column if kind == "data" and column != expected else None,

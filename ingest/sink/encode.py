@@ -13,12 +13,9 @@ from typing import Any, Self
 
 import crc32c
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-_SAMPLE = 10_000
-_REPEATED = 0.2
-"""A column gets a dictionary if at most this part of its values are distinct: otherwise it only costs time."""
+from ingest.sink.encodings import Encodings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +41,7 @@ class ParquetFile:
     Args:
         path: must not exist.
         schema: of every table written.
-        compression: "zstd", "snappy", "gzip", "lz4", "brotli", "none".
-        level: of the compression; None = its own default.
+        encodings: how columns are written.
         topic: for the metadata.
         partition: for the metadata, as its chain names it; None = no chain has it.
         offset_column: for the metadata, where the column of offsets is not called what readers expect.
@@ -55,9 +51,8 @@ class ParquetFile:
         self,
         path: Path,
         schema: pa.Schema,
+        encodings: Encodings,
         *,
-        compression: str = "zstd",
-        level: int | None = 1,
         topic: str = "",
         partition: int | str | None = None,
         offset_column: str | None = None,
@@ -68,8 +63,7 @@ class ParquetFile:
         self._topic = topic
         self._partition = partition
         self._offset_column = offset_column
-        self._compression = compression
-        self._level = level
+        self._encodings = encodings
         self._writer: pq.ParquetWriter | None = None
         self._sink = _CheckedFile(path)
 
@@ -79,7 +73,7 @@ class ParquetFile:
         return self._sink.size
 
     def write(self, table: pa.Table) -> None:
-        """Append a row group. On any error the file is gone.
+        """Append a row group, or several where it has more rows than one may. On any error the file is gone.
 
         Raises:
             OSError: the disk did not take it.
@@ -90,7 +84,7 @@ class ParquetFile:
         with self._whole_or_gone():
             if not table.schema.equals(self.schema):
                 raise ValueError(f"{self.path}: the file has the columns {self.schema.names}, not {table.schema.names}")
-            self._opened(table).write_table(table, row_group_size=table.num_rows)
+            self._opened(table).write_table(table, row_group_size=self._encodings.row_group)
             self.rows += table.num_rows
 
     def close(
@@ -151,8 +145,7 @@ class ParquetFile:
 
     def _opened(self, first: pa.Table) -> pq.ParquetWriter:
         if self._writer is None:
-            options = encoding_options(first, self._compression, self._level)
-            self._writer = pq.ParquetWriter(self._sink, self.schema, **options)
+            self._writer = pq.ParquetWriter(self._sink, self.schema, **self._encodings.of(first))
         return self._writer
 
     def _metadata(self, first_offset: int, last_offset: int) -> Mapping[str, str]:
@@ -167,29 +160,6 @@ class ParquetFile:
         if self._offset_column is not None:
             found["ingest.offset_column"] = self._offset_column
         return found
-
-
-def encoding_options(sample: pa.Table, compression: str, level: int | None) -> dict[str, Any]:
-    """Return how a file is written, judged by its first row group: every choice about encodings stands here.
-
-    A dictionary pays only where values repeat. Levels are given only to codecs that have some.
-    """
-    sample = sample.slice(0, _SAMPLE)
-    repeated = [
-        column.name
-        for column in sample.schema
-        if not pa.types.is_nested(column.type)
-        and not pa.types.is_boolean(column.type)
-        and pc.count_distinct(sample[column.name], mode="all").as_py() <= max(1, sample.num_rows * _REPEATED)
-    ]
-    return {
-        "compression": compression,
-        "compression_level": None if compression in ("none", "snappy") else level,
-        "use_dictionary": repeated or False,
-        "write_statistics": True,
-        "data_page_size": 1 << 20,
-        "version": "2.6",
-    }
 
 
 class _CheckedFile(io.RawIOBase):

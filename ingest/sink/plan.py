@@ -7,7 +7,8 @@ from typing import Any
 
 from ingest.api import Parser
 from ingest.commit.schema import SchemaBook
-from ingest.config.model import ColumnsOptions, ParquetOptions
+from ingest.config.model import ColumnsOptions
+from ingest.sink.encodings import Encodings
 from ingest.sink.event_time import EventTime
 from ingest.sink.layout import Layout
 from ingest.sink.quarantine import Budget
@@ -25,7 +26,7 @@ class TopicPlan:
         event_time: when a row happened.
         layout: which partition path a row gets.
         columns: names of the columns that say where a row came from.
-        parquet: how files are written.
+        encodings: how files are written.
         budget: how many records may be unparsable.
         limits: when a range is closed.
         cron: when it is closed besides; None = never.
@@ -40,7 +41,7 @@ class TopicPlan:
     event_time: EventTime
     layout: Layout
     columns: ColumnsOptions
-    parquet: ParquetOptions
+    encodings: Encodings
     budget: Budget
     limits: Limits
     cron: str | None

@@ -8,6 +8,7 @@ from ingest.api import Filesystem
 from ingest.commit.schema import SchemaBook
 from ingest.config.load import Config
 from ingest.config.template import is_template
+from ingest.sink.encodings import Encodings
 from ingest.sink.event_time import EventTime
 from ingest.sink.layout import layout
 from ingest.sink.plan import TopicPlan
@@ -32,7 +33,7 @@ def topic_plan(config: Config, topic: str, warehouse: Filesystem[Any], worker: s
         event_time=EventTime(event_time.field, event_time.unit, event_time.max_ahead, event_time.earliest),
         layout=layout(by, options.timezone, None if is_template(by) else registry.partition_path(by)),
         columns=options.columns,
-        parquet=options.parquet,
+        encodings=Encodings(options.parquet),
         budget=Budget(options.quarantine.max_ratio, options.quarantine.window),
         limits=Limits(rotate.rows, rotate.bytes, rotate.age, rotate.idle),
         cron=rotate.cron,

@@ -15,11 +15,12 @@ from ingest.backfill.run import Run
 from ingest.commit.committer import ChainKey, Committer
 from ingest.commit.schema import SchemaBook
 from ingest.commit.verify import verify
-from ingest.config.model import ColumnsOptions, ParquetOptions
+from ingest.config.model import ColumnsOptions
 from ingest.connectors.parsers.json import JsonOptions, JsonParser
 from ingest.connectors.parsers.raw import RawOptions, RawParser
 from ingest.lines import Framing
 from ingest.service.metrics import Metrics
+from ingest.sink.encodings import Encodings
 from ingest.sink.event_time import EventTime
 from ingest.sink.layout import layout
 from ingest.sink.memory import Shares
@@ -83,7 +84,7 @@ class Box:
             event_time=EventTime(),
             layout=layout("dt=%Y-%m-%d", "UTC"),
             columns=ColumnsOptions(),
-            parquet=ParquetOptions(),
+            encodings=Encodings(),
             budget=budget or Budget(1.0, 10_000),
             limits=Limits(rows, None, None, None),
             cron=None,

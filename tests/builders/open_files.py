@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.sink.encode import ParquetFile
+from ingest.sink.encodings import Encodings
 from ingest.sink.open_files import OpenFiles
 from ingest.sink.spill import Spill
 
@@ -22,7 +23,7 @@ class Bench:
 
     def _start(self, kind, schema):
         self.started += 1
-        return ParquetFile(self.directory / f"{self.started}.parquet", schema, topic="t", partition=0)
+        return ParquetFile(self.directory / f"{self.started}.parquet", schema, Encodings(), topic="t", partition=0)
 
     def add(self, path, rows, *, kind="data", schema=SCHEMA, width=20):
         offsets = np.arange(self.next, self.next + rows, dtype=np.int64)

@@ -11,9 +11,10 @@ from ingest.commit.committer import CommitDraft
 from ingest.commit.names import ChainKey
 from ingest.commit.schema import SchemaBook
 from ingest.commit.tail import Tail
-from ingest.config.model import ColumnsOptions, ParquetOptions
+from ingest.config.model import ColumnsOptions
 from ingest.connectors.parsers.json import JsonOptions, JsonParser
 from ingest.connectors.parsers.raw import RawOptions, RawParser
+from ingest.sink.encodings import Encodings
 from ingest.sink.event_time import EventTime
 from ingest.sink.layout import layout
 from ingest.sink.plan import TopicPlan
@@ -34,7 +35,7 @@ def plan(filesystem, *, parser="raw", schema=None, budget=None, limits=NEVER, pa
         event_time=EventTime(field),
         layout=layout(partition_by, "UTC"),
         columns=ColumnsOptions(),
-        parquet=ParquetOptions(),
+        encodings=Encodings(),
         budget=budget or Budget(1.0, 10_000),
         limits=limits,
         cron=None,

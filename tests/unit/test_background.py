@@ -10,6 +10,7 @@ import pytest
 
 from ingest.sink.background import BackgroundFile, Encoder
 from ingest.sink.encode import ParquetFile
+from ingest.sink.encodings import Encodings
 from ingest.sink.threads import Threads
 
 SCHEMA = pa.schema([("n", pa.int64())])
@@ -30,7 +31,7 @@ class Gated(ParquetFile):
     """A file whose writes wait until the test lets them through, and then fail if it says so."""
 
     def __init__(self, path):
-        super().__init__(path, SCHEMA)
+        super().__init__(path, SCHEMA, Encodings())
         self.gate, self.begun = threading.Event(), threading.Semaphore(0)
         self.failure = None
 
@@ -44,7 +45,7 @@ class Gated(ParquetFile):
 
 
 def test_row_groups_come_in_order_and_closing_waits_for_them(tmp_path, threads):
-    file = BackgroundFile(ParquetFile(tmp_path / "a.parquet", SCHEMA), Encoder(threads, 2))
+    file = BackgroundFile(ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings()), Encoder(threads, 2))
     for begin in range(0, 1000, 100):
         file.write(table(begin, begin + 100))
     done = file.close(0, 999)
@@ -65,7 +66,7 @@ def test_whoever_writes_goes_on_while_a_row_group_is_encoded(tmp_path, threads):
 def test_only_so_many_row_groups_wait_all_files_together(tmp_path, threads):
     encoder = Encoder(threads, 1)
     first = Gated(tmp_path / "a.parquet")
-    second = BackgroundFile(ParquetFile(tmp_path / "b.parquet", SCHEMA), encoder)
+    second = BackgroundFile(ParquetFile(tmp_path / "b.parquet", SCHEMA, Encodings()), encoder)
     busy = BackgroundFile(first, encoder)
     busy.write(table(0, 10))
     written = threading.Event()

@@ -5,7 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.sink.encode import ParquetFile, encoding_options
+from ingest.config.model import LEVELS, ParquetOptions
+from ingest.sink.encode import ParquetFile
+from ingest.sink.encodings import Encodings
 
 SCHEMA = pa.schema([("id", pa.int64()), ("level", pa.string()), ("at", pa.timestamp("us", tz="UTC"))])
 
@@ -17,7 +19,7 @@ def table(count=1000, start=0):
 
 
 def test_what_is_written_is_read_back_in_row_groups(tmp_path):
-    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, topic="app-logs", partition=3)
+    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings(), topic="app-logs", partition=3)
     file.write(table(1000))
     file.write(table(500, 1000))
     done = file.close(first_offset=100, last_offset=1700, min_time=5, max_time=9)
@@ -38,14 +40,16 @@ def test_what_is_written_is_read_back_in_row_groups(tmp_path):
 
 
 def test_a_file_without_rows_is_still_a_file(tmp_path):
-    done = ParquetFile(tmp_path / "a.parquet", SCHEMA).close(0, 0)
+    done = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings()).close(0, 0)
     assert pq.read_table(done.path).schema.equals(SCHEMA)
 
 
-@pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "lz4", "brotli", "none"])
-@pytest.mark.parametrize("level", [None, 3])
+@pytest.mark.parametrize(
+    ("compression", "level"),
+    [*((name, None) for name in ("zstd", "snappy", "gzip", "lz4", "brotli", "none")), *((name, 3) for name in LEVELS)],
+)
 def test_every_codec_can_be_read_back(tmp_path, compression, level):
-    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, compression=compression, level=level)
+    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings(ParquetOptions(compression=compression, level=level)))
     file.write(table())
     assert pq.read_table(file.close(0, 999).path).equals(table())
 
@@ -65,7 +69,7 @@ def test_every_codec_can_be_read_back(tmp_path, compression, level):
 )
 def test_every_type_can_be_written(tmp_path, kind):
     rows = pa.table({"a": pa.nulls(10, kind)})
-    file = ParquetFile(tmp_path / "a.parquet", rows.schema)
+    file = ParquetFile(tmp_path / "a.parquet", rows.schema, Encodings())
     file.write(rows)
     assert pq.read_table(file.close(0, 9).path).equals(rows)
 
@@ -73,12 +77,12 @@ def test_every_type_can_be_written(tmp_path, kind):
 def test_it_never_overwrites(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"mine")
     with pytest.raises(FileExistsError):
-        ParquetFile(tmp_path / "a.parquet", SCHEMA)
+        ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings())
     assert (tmp_path / "a.parquet").read_bytes() == b"mine"
 
 
 def test_an_abandoned_file_is_gone(tmp_path):
-    file = ParquetFile(tmp_path / "a.parquet", SCHEMA)
+    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings())
     file.write(table())
     file.abandon()
     file.abandon()
@@ -86,7 +90,7 @@ def test_an_abandoned_file_is_gone(tmp_path):
 
 
 def test_another_schema_is_refused_and_the_file_is_gone(tmp_path):
-    file = ParquetFile(tmp_path / "a.parquet", SCHEMA)
+    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings())
     file.write(table())
     with pytest.raises(ValueError, match="columns"):
         file.write(pa.table({"other": [1]}))
@@ -94,9 +98,9 @@ def test_another_schema_is_refused_and_the_file_is_gone(tmp_path):
 
 
 def test_leaving_without_close_abandons(tmp_path):
-    with ParquetFile(tmp_path / "a.parquet", SCHEMA) as file:
+    with ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings()) as file:
         file.write(table())
-    with ParquetFile(tmp_path / "b.parquet", SCHEMA) as file:
+    with ParquetFile(tmp_path / "b.parquet", SCHEMA, Encodings()) as file:
         file.close(0, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["b.parquet"]
 
@@ -110,7 +114,7 @@ def write_all(file):
 @pytest.mark.parametrize("allowed", [0, 1, 2, 3, 5, 8])
 def test_a_full_disk_leaves_no_file_behind(tmp_path, monkeypatch, allowed):
     """The n-th write to the disk fails, whichever it is: of the head, a row group or the footer."""
-    file = ParquetFile(tmp_path / "a.parquet", SCHEMA)
+    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings())
     real = file._sink._file
 
     class Full:
@@ -132,7 +136,7 @@ def test_a_full_disk_leaves_no_file_behind(tmp_path, monkeypatch, allowed):
 
 
 def test_a_file_that_is_not_as_long_as_what_was_written_is_gone(tmp_path):
-    file = ParquetFile(tmp_path / "a.parquet", SCHEMA)
+    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings())
     file.write(table())
     with file.path.open("ab") as other:
         other.write(bytes(1 << 20))
@@ -141,6 +145,10 @@ def test_a_file_that_is_not_as_long_as_what_was_written_is_gone(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_repeated_values_get_a_dictionary():
-    assert encoding_options(table(), "zstd", 1)["use_dictionary"] == ["level"]
-    assert encoding_options(table(), "snappy", 1)["compression_level"] is None
+def test_a_row_group_has_no_more_rows_than_it_may(tmp_path):
+    file = ParquetFile(tmp_path / "a.parquet", SCHEMA, Encodings(ParquetOptions(row_group=300)))
+    file.write(table(1000))
+    done = file.close(0, 999)
+    metadata = pq.ParquetFile(done.path).metadata
+    assert [metadata.row_group(each).num_rows for each in range(metadata.num_row_groups)] == [300, 300, 300, 100]
+    assert pq.read_table(done.path).equals(table())
