@@ -19,7 +19,7 @@ import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -48,6 +48,7 @@ from ingest.instants import (
     instants_of_texts,
 )
 from ingest.lines import Assembler, Framing, Lines, long_line, split_lines
+from ingest.lines.options import LineOptions, MultilineOptions
 from ingest.options import Duration, Options, Secret, Size, option
 
 __all__ = [
@@ -71,7 +72,9 @@ __all__ = [
     "Instants",
     "Int64s",
     "LineBlock",
+    "LineOptions",
     "Lines",
+    "MultilineOptions",
     "Options",
     "OutcomeUnknown",
     "Parsed",
@@ -106,7 +109,7 @@ O = TypeVar("O", bound=Options)
 # ── sources ──────────────────────────────────────────────────────────────────
 
 
-class SourceOptions(Options):
+class SourceOptions(LineOptions):
     """What every [[source]] table has; a source's own `Options` extends it."""
 
     name: Annotated[str, option("Names the source in logs, metrics and headers; unique in the file.", example="web")]
@@ -116,15 +119,6 @@ class SourceOptions(Options):
     partitions: Annotated[int | None, option("Partitions of a topic that is made.", example=4, ge=1)] = None
     replication: Annotated[int, option("Replicas of a topic that is made; -1 leaves it to the broker.", ge=-1)] = -1
     labels: Annotated[dict[str, str], option("Travels with the first record of each stream in a batch.")] = {}
-    empty_lines: Annotated[Literal["send", "drop"], option("What happens to lines without a byte.")] = "send"
-    max_line: Annotated[
-        Size | None,
-        option(
-            "Longer lines are cut at a character boundary and flagged. "
-            "Left out: what the topic's max.message.bytes allows, at most 1MiB.",
-            example="1MiB",
-        ),
-    ] = None
     linger: Annotated[Duration, option("A trickle of lines leaves after so long.")] = Duration(1.0)
 
 

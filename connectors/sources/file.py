@@ -10,8 +10,8 @@ import numpy as np
 from ingest.api import (
     Duration,
     FileFacts,
-    Framing,
     LineBlock,
+    Lines,
     Source,
     SourceContext,
     SourceOptions,
@@ -23,7 +23,7 @@ from ingest.api import (
 from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
 from ingest.connectors.tail.paths import Globs
-from ingest.connectors.tail.reader import Changed, Chunk, read
+from ingest.connectors.tail.reader import Changed, read
 from ingest.connectors.tail.roster import Roster
 from ingest.connectors.tail.tailed import TailedFile, shown
 from ingest.connectors.tail.turns import in_turn
@@ -70,6 +70,7 @@ class FileOptions(SourceOptions):
 
     def __post_init__(self) -> None:
         """Refuse globs that would depend on the working directory."""
+        super().__post_init__()
         if not self.paths:
             raise ValueError("`paths` names no file")
         for pattern in (*self.paths, *self.exclude):
@@ -90,8 +91,8 @@ class FileSource(Source[FileOptions]):
         super().__init__(options, context)
         self._globs = Globs(options.paths, options.exclude)
         self._handles = Handles(bounded(options.open_files), self._reopenable)
-        framing = Framing(context.max_line, options.empty_lines == "drop")
-        self._roster = Roster(context, framing, options.start_at == "end", self._handles)
+        self._roster = Roster(context, options.framing(context.max_line), options.start_at == "end", self._handles)
+        self._event_patience = options.multiline.timeout if options.multiline is not None else 0.0
         self._ready: set[TailedFile] = set()
         self._warm: dict[Key, None] = {}
         self._scanned = False
@@ -198,6 +199,9 @@ class FileSource(Source[FileOptions]):
         if not file.closing and idle >= patience:
             file.closing = True
             file.due = file.due or file.held
+        if file.framing.multiline and not file.settled and idle >= self._event_patience:
+            file.settled = True
+            file.due = file.due or file.held
         if not file.listed and not file.due and not file.held and idle >= self.options.close_after:
             self._roster.retire(file, "gone, read to its end")
 
@@ -250,17 +254,16 @@ class FileSource(Source[FileOptions]):
 
     # ── blocks ──
 
-    def _block(self, file: TailedFile, chunk: Chunk) -> LineBlock:
-        lines = chunk.lines
+    def _block(self, file: TailedFile, lines: Lines) -> LineBlock:
         return LineBlock(
             self._stream(file),
-            chunk.data,
+            lines.data,
             lines.starts,
             lines.ends,
             lines.positions,
             lines.end,
             lines.flags,
-            boundary=lines.partial,
+            boundary=lines.boundary,
             state=file.state(),
             dropped=lines.dropped,
         )

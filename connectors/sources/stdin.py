@@ -9,7 +9,6 @@ from typing import ClassVar, Final
 
 from ingest.api import (
     Assembler,
-    Framing,
     LineBlock,
     Source,
     SourceContext,
@@ -42,10 +41,12 @@ class StdinSource(Source[StdinOptions]):
 
     def __init__(self, options: StdinOptions, context: SourceContext) -> None:
         super().__init__(options, context)
-        self._lines = Assembler(Framing(context.max_line, options.empty_lines == "drop"))
+        self._lines = Assembler(options.framing(context.max_line))
         self._stream = Stream(context.new_generation(), context.host, "stdin", options.name, options.labels)
         self._before: list[int] = []
         self._ended = False
+        self._event_patience = options.multiline.timeout if options.multiline is not None else None
+        self._read_at = context.clock.monotonic()
 
     def resume(self, states: Sequence[StreamState]) -> None:
         """See `Source.resume`: what earlier processes read is over."""
@@ -57,9 +58,12 @@ class StdinSource(Source[StdinOptions]):
         taken = 0
         while taken < max_bytes and not self._ended and self._readable():
             data = os.read(self.descriptor, min(_CHUNK, max(_LEAST, max_bytes - taken)))
+            self._read_at = self.context.clock.monotonic()
             self._ended = not data
             taken += len(data)
             blocks += self._lines.feed(self._stream, data, closing=self._ended)
+        if self._event_is_over():
+            blocks += self._lines.feed(self._stream, b"", settled=True)
         return blocks
 
     def next_poll(self) -> float:
@@ -84,6 +88,12 @@ class StdinSource(Source[StdinOptions]):
 
     def close(self) -> None:
         """See `Source.close`: standard input stays open, it is not ours."""
+
+    def _event_is_over(self) -> bool:
+        """Whether so much time has passed that an event which is held back will not go on."""
+        if self._event_patience is None or not self._lines.holds:
+            return False
+        return self.context.clock.monotonic() - self._read_at >= self._event_patience
 
     def _readable(self) -> bool:
         """Whether a read returns at once, be it with the end."""

@@ -232,9 +232,9 @@ class Roster:
         known.rotated = shown(file.path) != known.name
         known.path, known.key, known.tail, known.decision = file.path, file.key, tail, reason
         known.listed, known.gone = True, None
-        known.searched, known.read_to, known.closing = 0, known.position, False
+        known.searched, known.read_to, known.closing, known.settled = 0, known.position, False, False
         known.trail.clear()
-        known.reframe_at = file.size if known.framing != self._framing else None
+        known.reframe_at = None if known.framing.agrees(self._framing) else file.size
         return known
 
     # ── generations ──

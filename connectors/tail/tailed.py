@@ -53,6 +53,7 @@ class TailedFile:
         listed: the last scan saw it.
         rotated: renamed, deleted, or of a rotated name: its last line may be given out soon.
         closing: it is finished: an unterminated last line may be given out.
+        settled: its last event will not go on any more: it may be given out.
         until: with `once`, where to stop.
         reframe_at: from this position on a new generation with the options' framing may begin; None = no need.
         served: when it last had its turn.
@@ -85,6 +86,7 @@ class TailedFile:
     listed: bool = True
     rotated: bool = False
     closing: bool = False
+    settled: bool = False
     until: int | None = None
     reframe_at: int | None = None
     served: int = 0
@@ -113,7 +115,7 @@ class TailedFile:
         """Take note of a stat; decide whether to read."""
         changed = (size, modified) != (self.size, self.modified)
         if size != self.size:
-            self.grown_at, self.closing = now, False
+            self.grown_at, self.closing, self.settled = now, False, False
         if changed or self.unsettled:
             self.due = True
         # Two writes within one tick of the file system's clock leave the same mtime: look once more.
@@ -139,8 +141,7 @@ class TailedFile:
             "device": self.key[0],
             "inode": self.key[1],
             "serial": self.serial,
-            "max_line": self.framing.max_line,
-            "drop_empty": self.framing.drop_empty,
+            **self.framing.to_json(),
             "head": self.head.to_json(),
             "tail": self.evidence.to_json(),
         }
@@ -164,7 +165,7 @@ def restore(saved: StreamState) -> TailedFile:
             path=str(state["path"]),
             key=(int(state["device"]), int(state["inode"])),
             serial=int(state["serial"]),
-            framing=Framing(int(state["max_line"]), bool(state["drop_empty"])),
+            framing=Framing.from_json(state),
             position=saved.position,
             sent=saved.sent,
             head=Mark.from_json(state["head"]),

@@ -50,6 +50,7 @@ class Section:
         items: its options, without the tables in it.
         connector: kind and name of the connector whose own options these are, or None.
         array: whether it is written [[so]].
+        choice: whether it may be left out and means nothing while nothing is chosen in it.
     """
 
     path: KeyPath
@@ -57,6 +58,7 @@ class Section:
     items: tuple[Item, ...]
     connector: tuple[str, str] | None = None
     array: bool = False
+    choice: bool = False
 
 
 def sections(registry: Registry) -> Iterator[Section]:
@@ -104,17 +106,26 @@ def _named(items: tuple[Item, ...], name: str) -> tuple[Item, ...]:
     return tuple(replace(item, example=toml_value(name)) if item.name == "type" else item for item in items)
 
 
-def _tables(struct: type[msgspec.Struct], path: KeyPath) -> list[Section]:
+def _tables(struct: type[msgspec.Struct], path: KeyPath, choice: bool = False) -> list[Section]:
     """Return the struct's own section, then those of the tables in it."""
     own, inner = [], []
     for field in msgspec.structs.fields(struct):
         nested = struct_of(field.type)
         if nested is not None:
             # Which options a destination has depends on its connector.
-            inner += [] if field.required else _tables(nested, (*path, field.encode_name))
+            inner += [] if field.required else _tables(nested, (*path, field.encode_name), _is_choice(nested))
         elif (struct, field.name) not in ((SinkOptions, "defaults"), (SinkOptions, "topic")):
             own.append(_item(field))
-    return [Section(path, _summary(struct), tuple(own)), *inner]
+    return [Section(path, _summary(struct), tuple(own), choice=choice), *inner]
+
+
+def _is_choice(struct: type[msgspec.Struct]) -> bool:
+    """Whether the table is refused while it is empty."""
+    try:
+        struct()
+    except ValueError:
+        return True
+    return False
 
 
 def _item(field: msgspec.structs.FieldInfo) -> Item:

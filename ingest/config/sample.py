@@ -40,7 +40,7 @@ def render_sample(sections: Sequence[Section]) -> str:
 
 def _section(section: Section) -> str:
     parser = section.connector is not None and section.connector[0] == "parser"
-    commented = section.connector is not None and section.connector not in _ACTIVE
+    commented = section.choice or (section.connector is not None and section.connector not in _ACTIVE)
     lines = list(_comment(_title(section)))
     # A parser's own options stand in the table of the topic, whose header is there already.
     if not parser or len(section.path) > 2:

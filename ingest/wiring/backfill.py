@@ -27,7 +27,6 @@ from ingest.commit.root import read_root
 from ingest.config.keys import hint
 from ingest.config.load import Config
 from ingest.errors import Fatal, Unavailable, UsageError
-from ingest.lines import Framing
 from ingest.sink.memory import Shares
 from ingest.sink.plan import TopicPlan
 from ingest.sink.quarantine import Budget
@@ -132,7 +131,7 @@ def take(
             committer=_committers(around, warehouse, options.topic),
             source=options.name,
             labels=options.labels,
-            framing=Framing(int(options.max_line or MAX_LINE), options.empty_lines == "drop"),
+            framing=options.framing(int(options.max_line or MAX_LINE)),
             host=host(),
             spool=spool,
             shares=Shares.of(sink.memory),

@@ -42,13 +42,17 @@ def blocks():
     return text.split("\n\n")[1:-1]
 
 
+INSIDE = {"source": 1, "filesystem": 2, "parser": 2}
+"""Kind of connector → how many names lead to its own table."""
+
+
 def struct_at(registry, section):
-    if section.connector:
-        kind, name = section.connector
-        return getattr(registry, kind)(name).Options
     names = list(section.path)
     struct = Tables
-    if names[:2] == ["sink", "defaults"]:
+    if section.connector:
+        kind, name = section.connector
+        struct, names = getattr(registry, kind)(name).Options, names[INSIDE[kind] :]
+    elif names[:2] == ["sink", "defaults"]:
         struct, names = TopicOptions, names[2:]
     for name in names:
         struct = struct_of(next(field for field in msgspec.structs.fields(struct) if field.name == name).type)

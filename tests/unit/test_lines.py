@@ -34,7 +34,7 @@ def test_lines_end_at_newlines_alone(chunk, closing, expected, end):
 
     assert found(chunk, lines) == expected
     assert lines.end == end
-    assert lines.partial == (closing and not chunk.endswith(b"\n") and chunk != b"")
+    assert lines.boundary == (closing and not chunk.endswith(b"\n") and chunk != b"")
 
 
 def test_positions_count_from_the_position_of_the_chunk_and_begin_with_what_was_sent():

@@ -2,8 +2,9 @@ import os
 
 import pytest
 
-from ingest.api import Flag
+from ingest.api import Flag, MultilineOptions
 from ingest.connectors.sources.stdin import StdinOptions, StdinSource
+from ingest.testing.clock import ManualClock
 from tests.builders.sources import all_values, context
 
 
@@ -16,8 +17,9 @@ def pipe():
         os.close(end)
 
 
-def source(directory, descriptor):
-    made = StdinSource(StdinOptions(name="in", type="stdin", topic="logs"), context(directory, max_line=100))
+def source(directory, descriptor, clock=None, **options):
+    options = StdinOptions(name="in", type="stdin", topic="logs", **options)
+    made = StdinSource(options, context(directory, max_line=100, clock=clock))
     made.descriptor = descriptor
     made.resume([])
     return made
@@ -77,3 +79,14 @@ def test_each_process_is_a_generation_of_its_own_that_ends_with_the_input(tmp_pa
     stdin.poll(1 << 20)
 
     assert list(stdin.forgettable()) == [block.stream.generation]
+
+
+def test_an_event_goes_out_once_nothing_has_come_for_a_while(tmp_path, pipe):
+    clock = ManualClock()
+    stdin = source(tmp_path, pipe["reader"], clock, multiline=MultilineOptions(preset="java"))
+    os.write(pipe["writer"], b"one\n\tat x\n")
+    assert stdin.poll(1 << 20) == []
+    clock.advance(4)
+    assert stdin.poll(1 << 20) == []
+    clock.advance(2)
+    assert all_values(stdin.poll(1 << 20)) == [b"one\n\tat x"]
