@@ -9,7 +9,8 @@ from pathlib import Path
 from ingest.api import FileFacts, SourceOptions, StreamState
 from ingest.config.load import Config
 from ingest.errors import Refused, StateDamaged, UsageError
-from ingest.ship.checkpoint import NAME, PREVIOUS, Entry, choose
+from ingest.ship.entry import Entry
+from ingest.ship.recovery import FILES, choose
 
 
 def claimed(config: Config, wanted: SourceOptions, files: Sequence[FileFacts], state: Path) -> dict[str, str]:
@@ -64,7 +65,7 @@ def remembered(directory: Path) -> list[Entry]:
         Refused: it may not be read.
     """
     try:
-        found = choose(*(_bytes(directory / name) for name in (NAME, PREVIOUS)))
+        found = choose(*(_bytes(directory / name) for name in FILES))
     except StateDamaged as error:
         raise StateDamaged(f"ship's checkpoint in {directory} says which files are shipped: {error}") from error
     return [] if found.content is None else found.content.entries

@@ -1,179 +1,31 @@
-"""The durable next position of every generation, in a file and its previous copy.
+"""The durable next position of every generation: all now and then, in two copies, and what changed since.
 
-    checkpoint.json            {"format", "version", "crc32c", "bytes"} of the second line, newline, the second line
-    checkpoint.previous.json   the file before that, whole
-    checkpoint.json.damaged    what was found damaged, for a person to look at
+    checkpoint.json, checkpoint.previous.json    whole, the same or one before the other, see `checkpoint_file`
+    checkpoint.changes                           every save since, see `changes`
+    checkpoint.changes.copy                      those of them that must not be forgotten
+    *.damaged                                    what was found damaged, for a person to look at
 
-A crash at any step of a save leaves one of the two whole, and `load` finds it. A file that is damaged is never taken
-for an empty one: reading everything again, or skipping to the end, is a person's decision.
+So a save costs what changed, not what there is. A crash at any step of a save leaves files that `load` finds whole, and
+no single damaged file takes a generation or a boundary away. A file that is damaged is never taken for an empty one:
+reading everything again, or skipping to the end, is a person's decision.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import crc32c
-import msgspec
-
-from ingest.errors import Refused, StateDamaged, UsageError
+from ingest.errors import Refused, UsageError
+from ingest.ship.changes import Change, encode_change, encode_head
+from ingest.ship.checkpoint_file import Content, encode
+from ingest.ship.entry import Entry
 from ingest.ship.ports import Log
+from ingest.ship.recovery import CHANGES, COPY, FILES, NAME, PREVIOUS, choose
 
-FORMAT: Final = "ingest-ship-checkpoint"
-VERSION: Final = 1
-NAME: Final = "checkpoint.json"
-PREVIOUS: Final = "checkpoint.previous.json"
-
-
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One generation.
-
-    Attributes:
-        generation: its id, 16 hex digits.
-        source: the name of the source that reads it.
-        topic: where it goes; together with `source` it says whose state this is.
-        path: `Stream.path`.
-        partition: for life.
-        topic_id: of the topic when the partition was chosen; "" = unknown.
-        begin: its first position.
-        position: first byte that is not in Kafka.
-        sent: end of the last record that is, <= position.
-        boundaries: positions > `position` at which a record ends that the bytes alone don't decide; ascending.
-        state: the source's, as of `position`; {} = nothing is in Kafka yet.
-        birth: the source's, as of the end of the first block.
-    """
-
-    generation: str
-    source: str
-    topic: str
-    path: str
-    partition: int
-    begin: int
-    position: int
-    sent: int
-    boundaries: tuple[int, ...] = ()
-    state: dict[str, Any] = {}
-    birth: dict[str, Any] = {}
-    topic_id: str = ""
-
-    @property
-    def id(self) -> int:
-        """Return the generation's id as a number."""
-        return int(self.generation, 16)
-
-    def renewed(self, generation: int, partition: int, topic_id: str) -> Entry:
-        """Return a new generation that goes on where this one stands; repeats of this one can't be told any more."""
-        return msgspec.structs.replace(
-            self,
-            generation=f"{generation:016x}",
-            partition=partition,
-            topic_id=topic_id,
-            begin=self.position,
-            sent=self.position,
-            boundaries=(),
-        )
-
-
-class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a checkpoint file holds."""
-
-    machine: str
-    entries: list[Entry]
-
-
-class _Header(msgspec.Struct, frozen=True):
-    format: str
-    version: int
-    crc32c: str
-    bytes: int
-
-
-class Damaged(Exception):
-    """A checkpoint file is not what was written."""
-
-
-def encode(content: Content) -> bytes:
-    """Return the file's bytes."""
-    body = msgspec.json.encode(content)
-    header = _Header(FORMAT, VERSION, f"{crc32c.crc32c(body):08x}", len(body))
-    return msgspec.json.encode(header) + b"\n" + body + b"\n"
-
-
-def decode(data: bytes) -> Content:
-    """Return what the file holds.
-
-    Raises:
-        Damaged: not what `encode` wrote; the text says what is wrong.
-        StateDamaged: whole, but a newer version wrote it.
-    """
-    first, _, rest = data.partition(b"\n")
-    try:
-        header = msgspec.json.decode(first, type=_Header)
-    except msgspec.MsgspecError as error:
-        raise Damaged(f"no header: {error}") from error
-    if header.format != FORMAT:
-        raise Damaged(f'format "{header.format}" instead of "{FORMAT}"')
-    if header.version > VERSION:
-        raise StateDamaged(
-            f"written by a newer version (format version {header.version}, this one knows {VERSION}); upgrade again"
-        )
-    body = rest[: header.bytes]
-    if len(body) != header.bytes or rest != body + b"\n":
-        raise Damaged(f"{len(rest)} bytes after the header instead of {header.bytes + 1}")
-    if f"{crc32c.crc32c(body):08x}" != header.crc32c:
-        raise Damaged("its checksum is wrong")
-    try:
-        return msgspec.json.decode(body, type=Content)
-    except msgspec.MsgspecError as error:
-        raise Damaged(f"its content can't be understood: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What `choose` made of the two files.
-
-    Attributes:
-        content: what to go on with; None = there never was a checkpoint.
-        warnings: what a person should know.
-        damaged: the newer file is to be put aside.
-    """
-
-    content: Content | None
-    warnings: tuple[str, ...] = ()
-    damaged: bool = False
-
-
-def choose(newer: bytes | None, previous: bytes | None) -> Found:
-    """Decide which file to trust; None = it does not exist.
-
-    Raises:
-        StateDamaged: neither can be trusted, or a newer version wrote them.
-    """
-    if newer is None and previous is None:
-        return Found(None)
-    problems = []
-    for name, data in ((NAME, newer), (PREVIOUS, previous)):
-        if data is None:
-            if name == NAME:
-                problems.append(f"{name} is missing")
-            continue
-        try:
-            content = decode(data)
-        except Damaged as problem:
-            problems.append(f"{name} is damaged: {problem}")
-            continue
-        except StateDamaged as error:
-            raise StateDamaged(f"{name}: {error}") from error
-        if problems:
-            problems.append(f"going on from {name}: lines since then are sent again, and dropped by the sink")
-        return Found(content, tuple(problems), damaged=bool(problems) and newer is not None)
-    raise StateDamaged(
-        f"{'; '.join(problems)}; there is nothing else to go on from. Restore the state directory from a backup, "
-        "or move it away to read all files anew"
-    )
+_LEAST_ROOM: Final = 1 << 20  # bytes of changes that are always worth less than writing everything anew
 
 
 def machine_id(path: Path = Path("/etc/machine-id")) -> str:
@@ -185,12 +37,17 @@ def machine_id(path: Path = Path("/etc/machine-id")) -> str:
 
 
 class Checkpoint:
-    """The file in `directory`. `machine` is this machine's id, empty = not known: then it is not compared."""
+    """The files in `directory`. `machine` is this machine's id, empty = not known: then it is not compared."""
 
     def __init__(self, directory: Path, machine: str, log: Log) -> None:
         self.directory = directory
         self._machine = machine
         self._log = log
+        self._serial = 0
+        self._number = 0
+        """Saves since the whole checkpoint was written."""
+        self._room = 0
+        """Bytes of changes until a whole checkpoint is written again; 0 = the next save writes one."""
 
     def load(self, adopt: Callable[[], int] | None = None) -> dict[int, Entry]:
         """Return the generations by id.
@@ -204,13 +61,15 @@ class Checkpoint:
             UsageError: the checkpoint is another machine's.
             Refused: the files may not be read.
         """
-        found = choose(self._read(NAME), self._read(PREVIOUS))
+        found = choose(*map(self._read, FILES))
         for warning in found.warnings:
             self._log.error("checkpoint damaged", directory=str(self.directory), why=warning)
-        if found.damaged:
-            os.replace(self.directory / NAME, self.directory / f"{NAME}.damaged")
+        for name in found.damaged:
+            self._put_aside(name)
+        self._room = 0
         if found.content is None:
             return {}
+        self._serial = found.content.serial
         entries = found.content.entries
         if found.content.machine and self._machine and found.content.machine != self._machine:
             if adopt is None:
@@ -223,23 +82,61 @@ class Checkpoint:
             self._log.warning("checkpoint adopted", machine=found.content.machine, generations=len(entries))
         return {entry.id: entry for entry in entries}
 
-    def save(self, entries: Iterable[Entry], both: bool = False) -> None:
-        """Make the entries durable: on return they are in the file, with `both` in the previous copy too.
+    def save(
+        self, entries: Iterable[Entry], changed: Iterable[Entry], forgotten: Iterable[int], both: bool = False
+    ) -> None:
+        """Make the entries durable: on return what changed is in one file, with `both` in two that share no fault.
+
+        Its cost grows with what changed; now and then, and after every failure, all is written anew.
+
+        Args:
+            entries: all of them.
+            changed: those that differ from the last save that succeeded.
+            forgotten: generations that were there then and are not among `entries`.
+            both: what changed must not be forgotten, whichever file is damaged.
 
         Raises:
             OSError: the disk says no; what was durable still is, and the next save may succeed.
         """
-        data = encode(Content(self._machine, list(entries)))
-        for _ in range(2 if both else 1):
+        gone = [f"{generation:016x}" for generation in forgotten]
+        line = encode_change(Change(self._number + 1, list(changed), gone))
+        if len(line) > self._room:
+            self._write_whole(entries)
+            return
+        room, self._room = self._room, 0  # nothing may follow a line that was not written to its end
+        for name in (CHANGES, COPY) if both else (CHANGES,):
+            with open(self.directory / name, "ab", buffering=0) as file:
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+        self._room = room - len(line)
+        self._number += 1
+
+    def _put_aside(self, name: str) -> None:
+        """Keep a damaged file for a person; changes stay what they are, too, until a whole checkpoint has them."""
+        damaged = self.directory / f"{name}.damaged"
+        damaged.unlink(missing_ok=True)
+        os.link(self.directory / name, damaged)
+        if name == NAME:
+            (self.directory / name).unlink()
+
+    def _write_whole(self, entries: Iterable[Entry]) -> None:
+        """Write everything, twice, then begin with no changes: at each step two files can be trusted that fit."""
+        self._room = 0
+        data = encode(Content(self._machine, list(entries), self._serial + 1))
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for _ in range(2):
             self._write(data)
+        self._serial += 1
+        head = encode_head(self._serial)
+        for name in (CHANGES, COPY):
+            self._put(name, head)
+        self._sync()
+        self._number, self._room = 0, max(_LEAST_ROOM, len(data))
 
     def _write(self, data: bytes) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        newer, temporary = self.directory / NAME, self.directory / f"{NAME}.tmp"
-        with open(temporary, "wb") as file:  # a crash here leaves both copies as they were
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        newer = self.directory / NAME
+        temporary = self._temporary(NAME, data)  # a crash here leaves both copies as they were
         if newer.exists():  # a crash between these leaves the same file under both names
             spare = self.directory / f"{PREVIOUS}.tmp"
             spare.unlink(missing_ok=True)
@@ -247,6 +144,20 @@ class Checkpoint:
             os.replace(spare, self.directory / PREVIOUS)
             spare.unlink(missing_ok=True)  # rename leaves both names where they are the same file already
         os.replace(temporary, newer)
+        self._sync()
+
+    def _put(self, name: str, data: bytes) -> None:
+        os.replace(self._temporary(name, data), self.directory / name)
+
+    def _temporary(self, name: str, data: bytes) -> Path:
+        temporary = self.directory / f"{name}.tmp"
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return temporary
+
+    def _sync(self) -> None:
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(directory)

@@ -11,7 +11,7 @@ import msgspec
 from ingest.api import SourceOptions, StreamState
 from ingest.blocks import LineBlock, Stream
 from ingest.ship.acks import Acks, Progress, Ticket
-from ingest.ship.checkpoint import Entry
+from ingest.ship.entry import Entry
 from ingest.ship.partitions import Topic, choose
 
 
@@ -55,13 +55,20 @@ class Ledger:
     def __init__(self, entries: Mapping[int, Entry]) -> None:
         self.entries = dict(entries)
         self.waiting: list[Parcel] = []
-        self.changed = False
-        """Something differs from what was saved last."""
+        self.dirty: set[int] = set()
+        """Generations whose entry differs from what was saved last."""
+        self.forgotten: set[int] = set()
+        """Generations that were there then and are no more."""
         self._held: set[int] = set()
         self._acks: dict[int, Acks] = {}
         self._moved: set[int] = set()
         self._streams: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self.count(self.entries)
+
+    @property
+    def changed(self) -> bool:
+        """Return whether something differs from what was saved last."""
+        return bool(self.dirty or self.forgotten)
 
     def count(self, live: Iterable[int]) -> None:
         """Take note which generations are being read: new ones go where the fewest are."""
@@ -132,17 +139,17 @@ class Ledger:
         """Take note that the entries are durable; return those that moved since the last time."""
         moved = [self.entries[generation] for generation in self._moved]
         self._moved.clear()
-        self.changed = False
+        self.dirty.clear()
+        self.forgotten.clear()
         return moved
 
     def forget(self, generations: Iterable[int]) -> None:
         """Drop the entries of which nothing is on its way."""
         for generation in generations:
             if generation in self.entries and not self._acks.get(generation):
-                del self.entries[generation]
+                self._drop(generation)
                 self._acks.pop(generation, None)
                 self._moved.discard(generation)
-                self.changed = True
 
     def end_lost(self, topics: Mapping[str, Topic], new_generation: Callable[[], int]) -> list[tuple[Entry, Entry]]:
         """End generations whose partition is no more; return each with the new one that goes on at its position.
@@ -160,10 +167,9 @@ class Ledger:
             generation = new_generation()
             partition = choose(topic.partitions, self._streams[old.topic], generation)
             new = old.renewed(generation, partition, topic.id)
-            del self.entries[old.id]
-            self.entries[new.id] = new
+            self._drop(old.id)
+            self._set(new)
             self._streams[new.topic][new.partition] += 1
-            self.changed = True
             ended.append((old, new))
         return ended
 
@@ -182,12 +188,18 @@ class Ledger:
             birth=dict(block.state),
             topic_id=topic.id,
         )
-        self.entries[entry.id] = entry
         self._streams[entry.topic][partition] += 1
-        self.changed = True
-        return entry
+        return self._set(entry)
 
     def _change(self, entry: Entry, **changes: object) -> Entry:
-        entry = self.entries[entry.id] = msgspec.structs.replace(entry, **changes)
-        self.changed = True
+        return self._set(msgspec.structs.replace(entry, **changes))
+
+    def _set(self, entry: Entry) -> Entry:
+        self.entries[entry.id] = entry
+        self.dirty.add(entry.id)
         return entry
+
+    def _drop(self, generation: int) -> None:
+        del self.entries[generation]
+        self.dirty.discard(generation)
+        self.forgotten.add(generation)

@@ -19,7 +19,8 @@ from ingest.blocks import LineBlock
 from ingest.clock import Clock
 from ingest.errors import IngestError, Unavailable
 from ingest.ship.batching import Batch, Gathering
-from ingest.ship.checkpoint import Checkpoint, Entry
+from ingest.ship.checkpoint import Checkpoint
+from ingest.ship.entry import Entry
 from ingest.ship.ledger import Ledger, Parcel
 from ingest.ship.pace import Pace
 from ingest.ship.partitions import Topic
@@ -249,7 +250,9 @@ class Session:
         """Save; a full disk stops the durable position and new generations, nothing else, until it has room again."""
         begin = self._around.clock.monotonic()
         try:
-            self._around.checkpoint.save(self._ledger.entries.values(), both)
+            entries = self._ledger.entries
+            changed = [entries[generation] for generation in self._ledger.dirty]
+            self._around.checkpoint.save(entries.values(), changed, self._ledger.forgotten, both)
         except OSError as error:
             why = f"{self._around.checkpoint.directory}: {error.strerror or error}"
             if not self._disk_trouble:

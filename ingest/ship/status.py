@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ingest.api import StreamStatus
-from ingest.ship.checkpoint import Entry
+from ingest.ship.entry import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from ingest.config.load import Config
 from ingest.errors import Fatal, Unavailable
 from ingest.service.control import NotRunning, call
 from ingest.service.ownership import read_owner
-from ingest.ship.checkpoint import NAME, PREVIOUS, Entry, choose
+from ingest.ship.entry import Entry
+from ingest.ship.recovery import FILES, choose
 from ingest.ship.status import ShippedStream
 from ingest.sink.stops import StoppedPartition, read_stops
 
@@ -67,7 +68,7 @@ def _from_disk(directory: Path, on_disk: Callable[[Path], list[dict[str, Any]]])
 
 
 def _checkpoint(directory: Path) -> list[dict[str, Any]]:
-    found = choose(_content(directory / NAME), _content(directory / PREVIOUS))
+    found = choose(*(_content(directory / name) for name in FILES))
     entries = found.content.entries if found.content is not None else []
     return [dataclasses.asdict(_acknowledged(entry)) for entry in entries]
 

@@ -7,7 +7,7 @@ from ingest.api import SourceOptions
 from ingest.blocks import LineBlock, Stream
 from ingest.ship.acks import Acks, Progress
 from ingest.ship.batching import Gathering
-from ingest.ship.checkpoint import Entry
+from ingest.ship.entry import Entry
 from ingest.ship.ledger import Ledger, introduction
 from ingest.ship.partitions import Topic, choose
 

@@ -22,7 +22,9 @@ from ingest.cli.progress import FileProgress
 from ingest.config.load import load
 from ingest.connectors.tail.identity import Mark
 from ingest.errors import OutcomeUnknown, Refused, StateDamaged, Unavailable, UsageError
-from ingest.ship.checkpoint import NAME, Content, Entry, encode
+from ingest.ship.checkpoint_file import Content, encode
+from ingest.ship.entry import Entry
+from ingest.ship.recovery import NAME
 from ingest.testing.clock import ManualClock
 
 # ── files ──────────────────────────────────────────────────────────────────

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 
@@ -5,18 +6,10 @@ import pytest
 
 from ingest.errors import Refused, StateDamaged, UsageError
 from ingest.ship import checkpoint as module
-from ingest.ship.checkpoint import (
-    NAME,
-    PREVIOUS,
-    Checkpoint,
-    Content,
-    Damaged,
-    Entry,
-    choose,
-    decode,
-    encode,
-    machine_id,
-)
+from ingest.ship.checkpoint import Checkpoint, machine_id
+from ingest.ship.checkpoint_file import Content, Damaged, decode, encode
+from ingest.ship.entry import Entry
+from ingest.ship.recovery import CHANGES, COPY, NAME, PREVIOUS, choose
 
 
 class Log:
@@ -60,6 +53,12 @@ def checkpoint(tmp_path, log):
     return Checkpoint(tmp_path / "state" / "ship", "machine-a", log)
 
 
+def save(checkpoint, entries, both=False):
+    """Write all of them anew."""
+    checkpoint._room = 0
+    checkpoint.save(entries, entries, [], both)
+
+
 def again(checkpoint, machine="machine-a"):
     return Checkpoint(checkpoint.directory, machine, checkpoint._log)
 
@@ -87,7 +86,7 @@ DAMAGES = ["empty", "zeros", "half", "garbage", "bit", "longer", "no newline", "
 def test_what_was_saved_is_loaded(checkpoint, log):
     entries = {1: entry(1), 2**64 - 1: entry(2**64 - 1)}
 
-    checkpoint.save(entries.values())
+    save(checkpoint, list(entries.values()))
 
     assert again(checkpoint).load() == entries
     assert log.said == []
@@ -98,33 +97,24 @@ def test_where_there_never_was_one_nothing_is_known(checkpoint, log):
     assert log.said == []
 
 
-def test_the_copy_before_is_kept_in_a_file_of_its_own(checkpoint):
-    checkpoint.save([entry(1, 10)])
-    checkpoint.save([entry(1, 20)])
+def test_there_are_two_whole_copies_in_files_of_their_own(checkpoint):
+    save(checkpoint, [entry(1, 10)])
+    save(checkpoint, [entry(1, 20)])
 
     newer, previous = checkpoint.directory / NAME, checkpoint.directory / PREVIOUS
     assert decode(newer.read_bytes()).entries == [entry(1, 20)]
-    assert decode(previous.read_bytes()).entries == [entry(1, 10)]
-    assert os.stat(newer).st_ino != os.stat(previous).st_ino
-    assert {path.name for path in checkpoint.directory.iterdir()} == {NAME, PREVIOUS}
-
-
-def test_what_must_not_be_forgotten_is_in_both_copies(checkpoint):
-    checkpoint.save([entry(1)])
-    checkpoint.save([entry(1), entry(2)], both=True)
-
-    newer, previous = checkpoint.directory / NAME, checkpoint.directory / PREVIOUS
     assert newer.read_bytes() == previous.read_bytes()
     assert os.stat(newer).st_ino != os.stat(previous).st_ino
+    assert {path.name for path in checkpoint.directory.iterdir()} == {NAME, PREVIOUS, CHANGES, COPY}
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_a_damaged_file_is_put_aside_loudly_and_its_previous_copy_used(checkpoint, log, kind):
-    checkpoint.save([entry(1, 10)])
-    checkpoint.save([entry(1, 20)])
+    save(checkpoint, [entry(1, 10)])
+    save(checkpoint, [entry(1, 20)])
     damage(checkpoint.directory / NAME, kind)
 
-    assert again(checkpoint).load() == {1: entry(1, 10)}
+    assert again(checkpoint).load() == {1: entry(1, 20)}
 
     assert [level for level, _, _ in log.said] == ["error", "error"]
     assert (checkpoint.directory / f"{NAME}.damaged").exists()
@@ -132,20 +122,19 @@ def test_a_damaged_file_is_put_aside_loudly_and_its_previous_copy_used(checkpoin
 
 
 def test_after_a_damage_the_good_copy_outlives_the_next_save(checkpoint):
-    checkpoint.save([entry(1, 10)], both=True)
+    save(checkpoint, [entry(1, 10)], both=True)
     damage(checkpoint.directory / NAME, "half")
     fresh = again(checkpoint)
     fresh.load()
 
-    fresh.save([entry(1, 30)])
+    save(fresh, [entry(1, 30)])
 
-    assert decode((checkpoint.directory / PREVIOUS).read_bytes()).entries == [entry(1, 10)]
     assert again(checkpoint).load() == {1: entry(1, 30)}
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_two_damaged_files_are_never_taken_for_none(checkpoint, kind):
-    checkpoint.save([entry(1)], both=True)
+    save(checkpoint, [entry(1)], both=True)
     damage(checkpoint.directory / NAME, kind)
     damage(checkpoint.directory / PREVIOUS, "half")
 
@@ -155,7 +144,7 @@ def test_two_damaged_files_are_never_taken_for_none(checkpoint, kind):
 
 @pytest.mark.parametrize("kind", ["empty", "half"])
 def test_a_damaged_file_without_a_copy_is_never_taken_for_none(checkpoint, kind):
-    checkpoint.save([entry(1)])
+    save(checkpoint, [entry(1)])
     (checkpoint.directory / PREVIOUS).unlink(missing_ok=True)
     damage(checkpoint.directory / NAME, kind)
 
@@ -164,7 +153,7 @@ def test_a_damaged_file_without_a_copy_is_never_taken_for_none(checkpoint, kind)
 
 
 def test_a_missing_file_with_a_copy_is_a_damage(checkpoint, log):
-    checkpoint.save([entry(1)], both=True)
+    save(checkpoint, [entry(1)], both=True)
     (checkpoint.directory / NAME).unlink()
 
     assert again(checkpoint).load() == {1: entry(1)}
@@ -172,9 +161,9 @@ def test_a_missing_file_with_a_copy_is_a_damage(checkpoint, log):
 
 
 def test_a_newer_format_is_refused_and_never_ignored(checkpoint):
-    checkpoint.save([entry(1)], both=True)
+    save(checkpoint, [entry(1)], both=True)
     path = checkpoint.directory / NAME
-    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":2'))
+    path.write_bytes(path.read_bytes().replace(b'"version":2', b'"version":3'))
 
     with pytest.raises(StateDamaged, match="newer version"):
         again(checkpoint).load()
@@ -190,14 +179,14 @@ def test_unknown_members_are_refused():
 
 
 def test_on_another_machine_it_is_refused_with_the_way_out(checkpoint):
-    checkpoint.save([entry(1)])
+    save(checkpoint, [entry(1)])
 
     with pytest.raises(UsageError, match="--adopt"):
         again(checkpoint, "machine-b").load()
 
 
 def test_adopting_begins_new_generations_where_the_old_ones_stood(checkpoint, log):
-    checkpoint.save([entry(1, 10), entry(2, 20)])
+    save(checkpoint, [entry(1, 10), entry(2, 20)])
     ids = iter([101, 102])
 
     adopted = again(checkpoint, "machine-b").load(lambda: next(ids))
@@ -210,22 +199,25 @@ def test_adopting_begins_new_generations_where_the_old_ones_stood(checkpoint, lo
 
 
 def test_adopting_on_the_same_machine_changes_nothing(checkpoint):
-    checkpoint.save([entry(1)])
+    save(checkpoint, [entry(1)])
 
     assert again(checkpoint).load(lambda: 101) == {1: entry(1)}
 
 
 def test_a_machine_without_an_id_is_not_compared(checkpoint, tmp_path):
-    checkpoint.save([entry(1)])
+    save(checkpoint, [entry(1)])
 
     assert machine_id(tmp_path / "missing") == ""
     assert set(again(checkpoint, "").load()) == {1}
 
 
-@pytest.mark.parametrize("call", ["open", "fsync", "link", "replace"])
-@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize(
+    ("call", "nth"),
+    [*(("open", nth) for nth in (1, 2, 3)), *(("fsync", nth) for nth in range(1, 8)), ("link", 1), ("link", 2)]
+    + [("replace", nth) for nth in range(1, 7)],
+)
 def test_whatever_fails_while_saving_what_was_durable_still_is(checkpoint, log, monkeypatch, call, nth):
-    checkpoint.save([entry(1, 10)], both=True)
+    save(checkpoint, [entry(1, 10)], both=True)
     real = getattr(os, call)
     calls = []
 
@@ -237,17 +229,17 @@ def test_whatever_fails_while_saving_what_was_durable_still_is(checkpoint, log, 
 
     monkeypatch.setattr(module.os, call, failing)
     with pytest.raises(OSError, match="No space"):
-        checkpoint.save([entry(1, 20)], both=True)
+        save(checkpoint, [entry(1, 20)], both=True)
     monkeypatch.undo()
 
     assert again(checkpoint).load() in ({1: entry(1, 10)}, {1: entry(1, 20)})
     assert log.said == []
-    checkpoint.save([entry(1, 30)])
+    save(checkpoint, [entry(1, 30)])
     assert again(checkpoint).load() == {1: entry(1, 30)}
 
 
 def test_a_stale_temporary_file_is_not_read(checkpoint):
-    checkpoint.save([entry(1)])
+    save(checkpoint, [entry(1)])
     (checkpoint.directory / f"{NAME}.tmp").write_bytes(encode(Content("machine-a", [entry(9)])))
 
     assert again(checkpoint).load() == {1: entry(1)}
@@ -264,7 +256,15 @@ def test_a_file_that_may_not_be_read_is_not_a_missing_one(checkpoint):
 def test_the_choice_names_what_it_found():
     good = encode(Content("m", []))
 
-    assert choose(good, None).warnings == ()
-    assert choose(good, b"bad").warnings == ()
-    assert choose(b"bad", good).damaged
-    assert not choose(None, good).damaged
+    assert choose(None, None, good, None).warnings == ()
+    assert choose(None, None, good, b"bad").warnings == ()
+    assert choose(None, None, b"bad", good).damaged == (NAME,)
+    assert choose(None, None, None, good).damaged == ()
+
+
+def test_no_bytes_cause_a_traceback():
+    good = encode(Content("machine", [entry(1)]))
+    for place in range(len(good)):
+        for byte in (0, 10, 34, 200):
+            with contextlib.suppress(Damaged, StateDamaged):
+                decode(good[:place] + bytes([byte]) + good[place + 1 :])

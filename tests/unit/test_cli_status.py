@@ -8,7 +8,9 @@ from ingest.cli.main import main
 from ingest.errors import Unavailable
 from ingest.service.control import ControlServer
 from ingest.service.ownership import StateLock
-from ingest.ship.checkpoint import NAME, Content, Entry, encode
+from ingest.ship.checkpoint_file import Content, encode
+from ingest.ship.entry import Entry
+from ingest.ship.recovery import NAME
 from ingest.sink.stops import Stop, StoppedPartition, write_stops
 
 CONFIG = """
