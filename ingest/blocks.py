@@ -20,6 +20,9 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 UInt64s: TypeAlias = npt.NDArray[np.uint64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
+_BLOCK = 2048
+"""Bytes of memory that a block of lines takes besides its columns, on its way with all that belongs to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -87,7 +90,7 @@ class LineBlock:
     @property
     def nbytes(self) -> int:
         """Return the bytes of memory that the block holds on to, roughly."""
-        return len(self.data) + self.starts.nbytes * 3
+        return _BLOCK + len(self.data) + self.starts.nbytes * 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,16 @@ from ingest.connectors.tail.paths import Globs
 from ingest.connectors.tail.reader import Changed, read
 from ingest.connectors.tail.roster import Roster
 from ingest.connectors.tail.tailed import TailedFile, shown
-from ingest.connectors.tail.turns import in_turn
+from ingest.connectors.tail.turns import Turns
 
 _QUANTUM: Final = 1 << 20  # of one file in one turn
+_TURN: Final = 4 << 10  # bytes that could be read in the time that a turn takes by itself
 _WARM: Final = 10.0  # seconds without growth until a file is looked at by scans only
 _SHARE: Final = 20  # a scan may take one part in so many of the time
 _LONGEST_PAUSE: Final = 10.0  # seconds between scans, however many files there are
 _RESCAN: Final = 0.1  # seconds
 _FIRST_NAP: Final = 0.01  # seconds; doubled while nothing comes
+_LONGEST_NAP: Final = 0.2  # seconds, while files grew lately; more where looking at them takes long
 
 
 class FileOptions(SourceOptions):
@@ -93,11 +95,12 @@ class FileSource(Source[FileOptions]):
         self._handles = Handles(bounded(options.open_files), self._reopenable)
         self._roster = Roster(context, options.framing(context.max_line), options.start_at == "end", self._handles)
         self._event_patience = options.multiline.timeout if options.multiline is not None else 0.0
-        self._ready: set[TailedFile] = set()
+        self._ready = Turns()
         self._warm: dict[Key, None] = {}
         self._scanned = False
         self._scan_at = context.clock.monotonic()
         self._nap = _FIRST_NAP
+        self._peek_cost = 0.0
         self._turn = 0
 
     def resume(self, states: Sequence[StreamState]) -> None:
@@ -112,15 +115,13 @@ class FileSource(Source[FileOptions]):
             self._peek()
         blocks = self._news()
         taken = 0
-        while taken < max_bytes and (turns := in_turn(self._ready)):
-            for file in turns:
-                block = self._read(file)
-                taken += _QUANTUM if block is None else block.nbytes
-                blocks += [] if block is None else [block]
-                if taken >= max_bytes:
-                    break
+        while taken < max_bytes and (file := self._ready.next()) is not None:
+            block = self._read(file)
+            self._ready.again(file)
+            taken += _TURN + (file.read_to - file.position if block is None else block.nbytes)
+            blocks += [] if block is None else [block]
         blocks += self._news()
-        self._nap = _FIRST_NAP if blocks else 2 * self._nap
+        self._nap = _FIRST_NAP if blocks else min(2 * self._nap, max(_LONGEST_NAP, self._peek_cost))
         return blocks
 
     def next_poll(self) -> float:
@@ -189,6 +190,7 @@ class FileSource(Source[FileOptions]):
             file.look(found.st_size, found.st_mtime_ns, now)
             if file.due:
                 self._ready.add(file)
+        self._peek_cost = _SHARE * (self.context.clock.monotonic() - now)
 
     def _close_if_idle(self, file: TailedFile, now: float) -> None:
         """Let the last line go without a newline where nobody writes any more; let go of a file that is gone."""

@@ -77,11 +77,11 @@ class Handles:
             os.close(self._open.popitem()[1])
 
     def _make_room(self) -> None:
-        for key in list(self._open):
-            if len(self._open) < self._limit:
+        while len(self._open) >= self._limit:
+            oldest = next(filter(self._reopenable, self._open), None)
+            if oldest is None:
                 return
-            if self._reopenable(key):
-                self.close(key)
+            self.close(oldest)
 
 
 def open_regular(path: str, key: Key) -> int:

@@ -18,7 +18,7 @@ _TRAIL: Final = 16  # reads, so at least a tenth of a second: a copy is truncate
 
 def shown(path: str) -> str:
     """Return a path as text that any encoder takes: bytes that are not UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @dataclass(slots=True, eq=False)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-_SHARE: Final = 20  # it may take one part in so many of the time
+_SHARE: Final = 20
 
 
 class Pace:
-    """At most once per `interval` seconds, and less often where it takes long. Times are monotonic seconds."""
+    """At most once per `interval` seconds, and less often where it takes long. Times are monotonic seconds.
 
-    def __init__(self, interval: float) -> None:
+    Args:
+        interval: seconds.
+        share: it may take one part in so many of the time.
+    """
+
+    def __init__(self, interval: float, share: int = _SHARE) -> None:
         self._interval = interval
+        self._share = share
         self.next = float("-inf")
 
     def due(self, now: float) -> bool:
@@ -20,4 +26,4 @@ class Pace:
 
     def done(self, begin: float, end: float) -> None:
         """Take note that it was done, well or not."""
-        self.next = end + max(self._interval, _SHARE * (end - begin))
+        self.next = end + max(self._interval, self._share * (end - begin))

@@ -32,6 +32,7 @@ _WAITING: Final = 4  # one part in so many of the bytes in flight may wait for c
 _NAP: Final = 0.2  # seconds until the stop flag is looked at again
 _SILENT: Final = 15.0  # seconds without a word from any broker after which Kafka counts as gone
 _SURVEY: Final = 2.0  # seconds
+_SURVEY_SHARE: Final = 100
 _BEAT: Final = 60.0  # seconds within which a round must end
 
 
@@ -96,7 +97,7 @@ class Session:
         """Batches whose outcome is not known."""
         self._due = [float("-inf") for _ in self._sources]
         self._saving = Pace(around.save_interval)
-        self._surveying = Pace(_SURVEY)
+        self._surveying = Pace(_SURVEY, _SURVEY_SHARE)
         self._disk_trouble = ""
         self._end_lost_generations()
         for source in self._sources:
