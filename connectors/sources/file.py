@@ -22,11 +22,14 @@ from ingest.api import (
 )
 from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
-from ingest.connectors.tail.paths import Globs
+from ingest.connectors.tail.paths import Globs, Listing
 from ingest.connectors.tail.reader import Changed, Chunk, read
 from ingest.connectors.tail.roster import Roster
+from ingest.connectors.tail.rotation import is_compressed
+from ingest.connectors.tail.strays import Strays
 from ingest.connectors.tail.tailed import TailedFile, shown
 from ingest.connectors.tail.turns import in_turn
+from ingest.connectors.tail.watch import Watch
 
 _QUANTUM: Final = 1 << 20  # of one file in one turn
 _WARM: Final = 10.0  # seconds without growth until a file is looked at by scans only
@@ -89,6 +92,8 @@ class FileSource(Source[FileOptions]):
     def __init__(self, options: FileOptions, context: SourceContext) -> None:
         super().__init__(options, context)
         self._globs = Globs(options.paths, options.exclude)
+        self._strays = Strays(lambda path: self._globs.match(path) and not is_compressed(path))
+        self._watch = Watch()
         self._handles = Handles(bounded(options.open_files), self._reopenable)
         framing = Framing(context.max_line, options.empty_lines == "drop")
         self._roster = Roster(context, framing, options.start_at == "end", self._handles)
@@ -154,6 +159,7 @@ class FileSource(Source[FileOptions]):
     def close(self) -> None:
         """See `Source.close`."""
         self._handles.close_all()
+        self._watch.close()
 
     @classmethod
     def claimed(
@@ -166,7 +172,8 @@ class FileSource(Source[FileOptions]):
 
     def _scan(self) -> None:
         begin = self.context.clock.monotonic()
-        self._roster.reconcile(self._globs.expand())
+        self._roster.reconcile(self._look())
+        self._strays.settle(self._roster.live.__contains__)
         self._scanned = True
         now = self.context.clock.monotonic()
         for file in list(self._roster.live.values()):
@@ -175,6 +182,23 @@ class FileSource(Source[FileOptions]):
                 self._ready.add(file)
         cost = _SHARE * (now - begin)
         self._scan_at = now + max(self.options.scan_interval, min(cost, _LONGEST_PAUSE))
+
+    def _look(self) -> Listing:
+        """Return what is there, with the files that were renamed since the scan before and that it did not see."""
+        listing = self._globs.expand()
+        if self.context.once:
+            return listing
+        # The first look is the beginning: of what was before it nothing is told.
+        gone = self._strays.update(listing, self._watch.notices())
+        self._watch.set(listing.directories)
+        if gone:
+            self.context.event(
+                "files came and went between two looks", files=len(gone), path=shown(gone[0]), why="nobody has them now"
+            )
+        if self._watch.overflowed:
+            self._watch.overflowed = False
+            self.context.event("files came and went between two looks", why="more happened than the kernel keeps")
+        return listing
 
     def _peek(self) -> None:
         """Look at the files that grew lately; the others wait for a scan."""

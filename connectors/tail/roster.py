@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -81,8 +82,9 @@ class Roster:
                     self._spot(file, path, found, now)
         for file in [file for key, file in self.live.items() if key not in seen]:
             self._miss(file, listing, now)
+        self._strays(listing, newcomers, seen)
         if newcomers and (self._first or not self._context.once):
-            self._welcome(newcomers, set(map(os.path.basename, listing.files)), notes, now)
+            self._welcome(newcomers, listing, notes, now)
         if self._first:
             self._give_up_absent()
         self._first = False
@@ -160,10 +162,26 @@ class Roster:
         file.listed, file.rotated = False, True
         file.look(found.st_size, found.st_mtime_ns, now)
 
+    def _strays(self, listing: Listing, newcomers: dict[Key, tuple[str, os.stat_result]], seen: set[Key]) -> None:
+        """Let files be newcomers that were renamed out of the globs before any scan saw them."""
+        for path in listing.strays:
+            try:
+                found = os.lstat(path)
+            except OSError:
+                continue  # renamed again, or gone: what follows it hears of that
+            key = (found.st_dev, found.st_ino)
+            if key not in seen and key not in self.live and stat.S_ISREG(found.st_mode):
+                newcomers[key] = (path, found)
+
     def _welcome(
-        self, newcomers: dict[Key, tuple[str, os.stat_result]], names: set[str], notes: dict[str, str], now: float
+        self,
+        newcomers: dict[Key, tuple[str, os.stat_result]],
+        listing: Listing,
+        notes: dict[str, str],
+        now: float,
     ) -> None:
         """Decide on each file that no live generation has; those with a known inode first, lest others take theirs."""
+        names = set(map(os.path.basename, listing.files))
         by_name: defaultdict[str, list[TailedFile]] = defaultdict(list)
         for file in self.live.values():
             by_name[os.path.basename(file.name)].append(file)
@@ -171,7 +189,7 @@ class Roster:
             path, found = newcomers[key]
             try:
                 fd = self._handles.open(key, path)
-                newcomer = Newcomer(path, key, found.st_size, found.st_mtime_ns, fd)
+                newcomer = Newcomer(listing.strays.get(path, path), key, found.st_size, found.st_mtime_ns, fd)
                 admitted = self._admit(newcomer, by_name, notes)
             except OSError as error:
                 notes[shown(path)] = f"not read: {error.strerror or error}"
@@ -182,6 +200,8 @@ class Roster:
                 continue
             file = admitted
             file.rotated = file.rotated or any(name in names for name in originals(path))
+            if path in listing.strays:
+                file.path, file.listed, file.rotated = path, False, True
             file.grown_at = now - max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
             file.size, file.modified, file.due, file.unsettled = found.st_size, found.st_mtime_ns, True, True
             file.until = found.st_size if self._context.once else None

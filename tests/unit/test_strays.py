@@ -1,0 +1,189 @@
+import os
+
+import pytest
+
+from ingest.connectors.tail import watch as module
+from ingest.connectors.tail.strays import Notice, follow
+from ingest.connectors.tail.watch import Watch
+from tests.builders.sources import all_values
+from tests.builders.tail import tails
+
+
+def made(path):
+    return Notice("made", path)
+
+
+def deleted(path):
+    return Notice("deleted", path)
+
+
+def renamed(old, new, cookie=1):
+    return [Notice("left", old, cookie), Notice("came", new, cookie)]
+
+
+@pytest.mark.parametrize(
+    ("known", "notices", "files", "gone"),
+    [
+        ({}, [made("a.log")], {"a.log": "a.log"}, []),
+        ({}, [made("other")], {}, []),
+        ({}, [made("a.log"), *renamed("a.log", "old")], {"old": "a.log"}, []),
+        ({}, [made("a.log"), *renamed("a.log", "old"), *renamed("old", "older", 2)], {"older": "a.log"}, []),
+        ({"old": "a.log"}, renamed("old", "older"), {"older": "a.log"}, []),
+        ({}, [made("a.log"), deleted("a.log")], {}, ["a.log"]),
+        ({}, [made("a.log"), Notice("left", "a.log", 5)], {}, ["a.log"]),
+        ({"old": "a.log"}, [deleted("old")], {}, ["a.log"]),
+        ({}, [made("tmp"), *renamed("tmp", "a.log")], {"a.log": "a.log"}, []),
+        ({}, [Notice("came", "a.log", 9)], {"a.log": "a.log"}, []),
+        ({}, renamed("seen.log", "old"), {"old": None}, []),
+        ({}, [*renamed("seen.log", "old"), deleted("old")], {}, []),
+        ({}, [*renamed("seen.log", "old"), made("seen.log")], {"old": None, "seen.log": "seen.log"}, []),
+        (
+            {},
+            [made("a.log"), *renamed("a.log", "old"), made("a.log"), *renamed("a.log", "old", 2)],
+            {"old": "a.log"},
+            ["a.log"],
+        ),
+        ({}, [deleted("seen.log"), deleted("never"), Notice("left", "never", 3)], {}, []),
+    ],
+)
+def test_files_are_followed_through_what_happens_to_their_names(known, notices, files, gone):
+    found = follow(known, notices, lambda path: path.endswith(".log"), lambda path: path == "seen.log")
+
+    assert (found.files, found.gone) == (files, gone)
+
+
+@pytest.fixture
+def tail(tmp_path):
+    yield from tails(tmp_path)
+
+
+def begun(tail, pattern):
+    tail = tail(pattern)
+    tail.write("app.log", b"1\n")
+    assert tail.values() == [b"1"]
+    return tail
+
+
+GONE = "came and went"
+
+
+def test_a_file_renamed_out_of_the_globs_before_any_look_is_read_to_its_end(tail):
+    tail = begun(tail, "app.log")
+    tail.rename("app.log", "old-1")
+    for number in range(2, 5):
+        tail.write("app.log", b"%d\n" % number)
+        tail.rename("app.log", f"old-{number}")
+    tail.write("app.log", b"5\n")
+
+    blocks = tail.poll()
+
+    assert sorted(all_values(blocks)) == [b"2", b"3", b"4", b"5"]
+    assert {os.path.basename(block.stream.path) for block in blocks} == {"app.log"}
+    tail.write("old-3", b"late\n")
+    assert tail.values() == [b"late"]
+    assert [tail.values(seconds=400.0) for _ in range(3)] == [[], [], []]
+    assert tail.said(GONE) == []
+    assert tail.source._strays._files == {}
+
+
+def test_a_file_renamed_again_between_looks_is_found_and_read_once(tail):
+    tail = begun(tail, "app.log")
+    tail.write("fresh", b"2\n")
+    tail.rename("fresh", "app.log")
+    tail.rename("app.log", "old")
+    tail.rename("old", "older")
+
+    assert tail.values() == [b"2"]
+    tail.rename("older", "oldest")
+    assert tail.values() == []
+    assert tail.said(GONE) == []
+
+
+@pytest.mark.parametrize("deed", ["delete", "move", "replace"])
+def test_a_file_that_came_and_went_is_said(tail, tmp_path, deed):
+    tail = begun(tail, "*.log")
+    (tmp_path / "away").mkdir()
+    tail.write("short.log", b"lost\n")
+    match deed:
+        case "delete":
+            (tmp_path / "short.log").unlink()
+        case "move":
+            tail.rename("short.log", "away/short")
+        case "replace":
+            tail.rename("app.log", "short.log")
+
+    assert tail.values() == []
+    (said,) = tail.said(GONE)
+    assert (said["files"], said["path"]) == (1, str(tmp_path / "short.log"))
+    tail.poll()
+    assert len(tail.said(GONE)) == 1
+
+
+def test_what_was_followed_before_it_went_is_not_said(tail, tmp_path):
+    tail = begun(tail, "*.log*")
+    tail.rename("app.log", "app.log.1")
+    tail.write("app.log", b"2\n")
+    assert tail.values() == [b"2"]
+    tail.rename("app.log.1", "app.log.2")
+    (tmp_path / "app.log.2").unlink()
+    tail.write("short.log.gz", b"")
+    (tmp_path / "short.log.gz").unlink()
+    tail.write("hidden", b"")
+    (tmp_path / "hidden").unlink()
+
+    assert tail.values() == []
+    assert tail.said(GONE) == []
+
+
+def test_a_copy_that_leaves_the_globs_is_not_read_again(tail):
+    tail = begun(tail, "app.log*")
+    tail.write("app.log.1", b"1\n")
+    tail.rename("app.log.1", "old")
+    tail.write("app.log", b"2\n")
+
+    assert tail.values() == [b"2"]
+    assert tail.values() == []
+
+
+def test_a_directory_made_anew_is_watched_anew(tail, tmp_path):
+    (tmp_path / "logs").mkdir()
+    tail = tail("logs/*.log")
+    tail.write("logs/app.log", b"1\n")
+    assert tail.values() == [b"1"]
+    (tmp_path / "logs").rename(tmp_path / "away")
+    (tmp_path / "logs").mkdir()
+    tail.poll()
+    tail.write("logs/short.log", b"2\n")
+    tail.rename("logs/short.log", "logs/old")
+
+    assert tail.values() == [b"2"]
+
+
+def test_what_the_kernel_could_not_keep_is_said(tail):
+    tail = begun(tail, "*.log")
+    tail.source._watch.overflowed = True
+    tail.poll()
+    tail.poll()
+
+    assert len(tail.said(GONE)) == 1
+
+
+def test_without_inotify_scans_find_what_stays(tail, monkeypatch):
+    monkeypatch.setattr(module.ctypes, "CDLL", lambda *_, **__: object())
+    tail = begun(tail, "*.log")
+    tail.write("new.log", b"2\n")
+
+    assert tail.values() == [b"2"]
+
+
+def test_a_directory_that_can_not_be_watched_is_left_out(tmp_path):
+    watch = Watch()
+    watch.set([str(tmp_path / "missing"), str(tmp_path)])
+    (tmp_path / "file").touch()
+
+    assert watch.notices() == [made(str(tmp_path / "file"))]
+    watch.set([])
+    (tmp_path / "other").touch()
+    assert watch.notices() == []
+    watch.close()
+    watch.close()
