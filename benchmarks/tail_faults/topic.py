@@ -11,8 +11,10 @@ from benchmarks.tail_faults.tally import Found, Tally, Written
 
 QUIET = 3.0
 """Seconds without news after which a topic that holds everything counts as done: what comes again comes by then."""
+WITHIN = 5.0
+"""The same for one that lacks something, in the midst of a case."""
 PATIENCE = 9.0
-"""The same for one that lacks something: longer than anybody's timers."""
+"""The same at the end of a case: longer than anybody's timers."""
 LONGEST = 120.0
 
 
@@ -47,11 +49,11 @@ class Watch:
             written: what is awaited.
             moving: returns False when whoever ships has ended, so that waiting is of no use.
         """
-        return self._until(lambda: written.whole(self.found), PATIENCE, moving)
+        return self._until(lambda: written.whole(self.found), WITHIN, moving)
 
     def settle(self, written: Written) -> Tally:
         """Wait until nothing comes any more; return what is wrong then."""
-        self.wait(written)
+        self._until(lambda: written.whole(self.found), PATIENCE, lambda: True)
         self._until(lambda: False, QUIET, lambda: True)
         return written.compare(self.found)
 
