@@ -99,7 +99,6 @@ def storm(scene: Scene) -> None:
     scene.log.write(1000)
 
 
-@case(Settings("s3", "renamed while stopped, with unread lines"))
 def rename_stopped(scene: Scene) -> None:
     scene.begin()
     scene.stop()
@@ -107,6 +106,10 @@ def rename_stopped(scene: Scene) -> None:
     scene.log.rotate()
     scene.log.write(1000)
     scene.start()
+
+
+case(Settings("s3", "renamed while stopped, with unread lines"))(rename_stopped)
+case(Settings("s3-out", "the same, renamed out of the glob", glob="app.log"))(rename_stopped)
 
 
 @case(Settings("atomic", "replaced by a rename over it, as editors do"))
@@ -222,6 +225,17 @@ def killed(scene: Scene) -> None:
         scene.start()
         for _ in range(scene.lives):
             time.sleep(scene.random.uniform(0.4, 1.6))
+            scene.shipper.kill()
+            scene.start()
+
+
+@case(Settings("s6-out", "the same under 2,000 lines/s, renamed out of the glob every 4 s", glob="app.log", kills=True))
+def killed_out_of_glob(scene: Scene) -> None:
+    scene.log.write(20_000)
+    with scene.live(2000, rotate_every=8000):
+        scene.start()
+        for _ in range(scene.lives):
+            time.sleep(scene.random.uniform(0.8, 1.6))
             scene.shipper.kill()
             scene.start()
 

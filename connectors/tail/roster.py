@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 
 from ingest.api import Framing, SourceContext, StreamState
 
+from .absent import seek
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
 from .dormant import Dormant
 from .handles import Handles, Key
-from .identity import HEAD, TAIL, Mark
+from .identity import HEAD, TAIL, Mark, decide, examine
 from .paths import Listing
 from .rotation import is_compressed, originals
 from .tailed import TailedFile, restore, shown
@@ -86,7 +87,8 @@ class Roster:
         if newcomers and (self._first or not self._context.once):
             self._welcome(newcomers, listing, notes, now)
         if self._first:
-            self._give_up_absent()
+            self._seek_absent(listing, now)
+            self._give_up_absent(listing)
         self._first = False
         self._say(notes)
 
@@ -202,11 +204,34 @@ class Roster:
             file.rotated = file.rotated or any(name in names for name in originals(path))
             if path in listing.strays:
                 file.path, file.listed, file.rotated = path, False, True
-            file.grown_at = now - max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
-            file.size, file.modified, file.due, file.unsettled = found.st_size, found.st_mtime_ns, True, True
-            file.until = found.st_size if self._context.once else None
-            self.live[key] = file
+            self._follow(file, found, now)
             by_name[os.path.basename(file.name)].append(file)
+
+    def _follow(self, file: TailedFile, found: os.stat_result, now: float) -> None:
+        """Let a generation be live."""
+        file.grown_at = now - max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
+        file.size, file.modified, file.due, file.unsettled = found.st_size, found.st_mtime_ns, True, True
+        file.until = found.st_size if self._context.once else None
+        self.live[file.key] = file
+
+    def _seek_absent(self, listing: Listing, now: float) -> None:
+        """Go on with the files that were renamed out of the globs while nobody looked."""
+        absent = [file for file in self.dormant if file.gone is None and listing.knows(file.path)]
+        for file, path, found in seek(absent):
+            if file.key in self.live:
+                continue
+            try:
+                fd = self._handles.open(file.key, path)
+                decision = decide(examine(fd, "inode", file.head, file.evidence, file.handed_out))
+                newcomer = Newcomer(path, file.key, found.st_size, found.st_mtime_ns, fd)
+                same = file.head.length and decision.same and self._attach(file, newcomer, decision.reason)
+            except OSError:
+                same = None  # can't be read: it counts as gone, which is said
+            if same:
+                file.listed, file.rotated = False, True
+                self._follow(file, found, now)
+            else:
+                self._handles.close(file.key)
 
     def _admit(self, file: Newcomer, by_name: dict[str, list[TailedFile]], notes: dict[str, str]) -> TailedFile | None:
         head = os.pread(file.fd, HEAD, 0)
@@ -294,10 +319,17 @@ class Roster:
         self.dormant.add(file)
         self._publish(file)
 
-    def _give_up_absent(self) -> None:
+    def _give_up_absent(self, listing: Listing) -> None:
         """Note since when the files are gone that the checkpoint remembers and the first scan did not see."""
         for file in self.dormant:
             if file.gone is None:
+                if listing.knows(file.path):
+                    self._context.event(
+                        "file is gone since it was read last, and with it what it got after that",
+                        path=file.name,
+                        generation=f"{file.generation:016x}",
+                        position=file.position,
+                    )
                 file.gone, file.decision = self._context.clock.now(), "gone"
                 self._publish(file)
 

@@ -90,6 +90,64 @@ def test_a_hundred_thousand_rotations_leave_no_open_file_and_few_traces(tail):
     assert len(tail.entries) <= 1100
 
 
+# ── while nobody looked ──
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_file_renamed_out_of_the_globs_while_stopped_is_read_to_its_end(tail, once):
+    tail = tail("app.log")
+    tail.write("app.log", b"1\n")
+    first = tail.poll()
+    tail.write("app.log", b"2\n3\n")
+    tail.rename("app.log", "app.log.1")
+    tail.write("app.log", b"4\n")
+
+    tail.start(once=once)
+    blocks = tail.poll()
+
+    assert all_values(blocks) == [b"2", b"3", b"4"]
+    assert generations(blocks) > generations(first)
+    tail.start()
+    assert tail.values() == []
+    assert tail.said("gone since") == []
+
+
+def test_a_writer_that_goes_on_in_a_file_found_again_is_read(tail):
+    tail = tail("app.log")
+    tail.write("app.log", b"1\n")
+    tail.poll()
+    tail.rename("app.log", "app.log.1")
+    tail.start()
+    assert tail.values() == []
+    tail.write("app.log.1", b"2\n")
+
+    assert tail.values() == [b"2"]
+
+
+@pytest.mark.parametrize("deed", ["deleted", "away", "replaced"])
+def test_a_file_that_is_gone_after_a_stop_is_said_once(tail, tmp_path, deed):
+    tail = tail("app.log")
+    tail.write("app.log", b"one two three\n" * 5)
+    tail.poll()
+    match deed:
+        case "deleted":
+            (tmp_path / "app.log").unlink()
+        case "away":
+            (tmp_path / "elsewhere").mkdir()
+            tail.rename("app.log", "elsewhere/app.log")
+        case "replaced":
+            tail.rename("app.log", "a-file-of-its-own")
+            tail.write("a-file-of-its-own", b"nobody asked for this line\n" * 9, mode="wb")
+
+    for _ in range(2):
+        tail.start()
+        assert tail.values() == []
+        assert tail.values() == []
+
+    (said,) = tail.said("gone since")
+    assert (said["path"], said["position"]) == (str(tmp_path / "app.log"), 70)
+
+
 # ── identity ──
 
 
