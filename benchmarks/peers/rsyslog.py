@@ -24,10 +24,10 @@ def release() -> str:
     return said.stdout.split()[1]
 
 
-def command(directory: Path, bootstrap: str, topic: str, glob: str, persist: int = 0) -> list[str | Path]:
+def command(directory: Path, bootstrap: str, topic: str, glob: str, imfile: str = "") -> list[str | Path]:
     """Write the configuration to `directory` and return the command, which stays in the foreground.
 
-    `persist`: after so many lines it notes how far it is; 0, its default, means when it ends.
+    `imfile`: further parameters of the input.
     """
     text = f"""
 global(workDirectory="{directory}" maxMessageSize="64k")
@@ -45,7 +45,7 @@ ruleset(name="out") {{
         topicConfParam=["acks=all"]
     )
 }}
-input(type="imfile" File="{glob}" Tag="bench:" ruleset="out" freshStartTail="off" persistStateInterval="{persist}")
+input(type="imfile" File="{glob}" Tag="bench:" ruleset="out" freshStartTail="off" {imfile})
 """
     configuration = directory / "rsyslog.conf"
     configuration.write_text(text)

@@ -142,14 +142,14 @@ class Ingest(Shipper):
 
 
 class Rsyslog(Shipper):
-    """rsyslog, imfile → omkafka, as it is when nothing is set."""
+    """rsyslog, imfile → omkafka, told to heed truncation; else as it is when nothing is set."""
 
     name = "rsyslog"
-    persist = 0
+    imfile = 'reopenOnTruncate="on"'
 
     def _command(self, directory: Path, bootstrap: str, topic: str, glob: str) -> list[str | Path]:
         self._pid_file = self.state / "rsyslog.pid"
-        return rsyslog.command(self.state, bootstrap, topic, glob, self.persist)
+        return rsyslog.command(self.state, bootstrap, topic, glob, self.imfile)
 
     @classmethod
     def release(cls) -> str:
@@ -172,7 +172,7 @@ class CarefulRsyslog(Rsyslog):
     """The same, noting after each line how far it is."""
 
     name = "rsyslog, state saved for each line"
-    persist = 1
+    imfile = f'{Rsyslog.imfile} persistStateInterval="1"'
 
 
 SHIPPERS: list[type[Shipper]] = [Ingest, Rsyslog]
