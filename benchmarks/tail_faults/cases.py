@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.tail_faults.logs import until
-from benchmarks.tail_faults.scene import Scene, Settings
+from benchmarks.tail_faults.scene import Scene
+from benchmarks.tail_faults.settings import Settings
 
 Play = Callable[[Scene], None]
 CASES: dict[str, tuple[Settings, Play]] = {}

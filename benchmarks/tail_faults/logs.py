@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import shutil
 import threading
@@ -121,8 +122,10 @@ class Live:
 def on_disk(directory: Path) -> Iterator[bytes]:
     """Yield the lines of all files below a directory, without their newlines."""
     for path in sorted(directory.rglob("*")):
-        if path.is_file() and path.suffix != ".gz":
-            yield from path.read_bytes().removesuffix(b"\n").split(b"\n")
+        if path.is_file():
+            content = path.read_bytes()
+            content = gzip.decompress(content) if path.suffix == ".gz" else content
+            yield from content.removesuffix(b"\n").split(b"\n")
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0, pause: float = 0.02) -> bool:

@@ -7,33 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.tail_faults.logs import Lines, Live, Log, on_disk
+from benchmarks.tail_faults.settings import Settings
 from benchmarks.tail_faults.shippers import Shipper
 from benchmarks.tail_faults.tally import Tally, Written, key_of
 from benchmarks.tail_faults.topic import Watch
 from tests.servers.kafka import KafkaServer
 
 PARTITIONS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a case is about, apart from what happens in it.
-
-    Attributes:
-        key: short, for the command line.
-        title: what happens, in words.
-        glob: below the directory of logs.
-        varied: whether the ends of lines differ.
-        files: how many the shipper may have open.
-        kills: it is killed, so that how often it notes its place matters.
-    """
-
-    key: str
-    title: str
-    glob: str = "app.log*"
-    varied: bool = True
-    files: int | None = None
-    kills: bool = False
 
 
 @dataclass

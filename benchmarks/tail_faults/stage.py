@@ -1,6 +1,7 @@
 """Plays every case with every shipper, counts in Kafka, and says what was missing and what was there twice.
 
 `python -m benchmarks.tail_faults.stage [CASE…] [--kills N] [--list]` plays some of the cases, or kills more often.
+`python -m benchmarks.tail_faults.page` then puts the table into docs/tailing.md.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import shutil
 import sys
 import time
 
+from benchmarks.check import WrongResult
 from benchmarks.report import machine
 from benchmarks.rounds import Table
 from benchmarks.tail_faults.cases import CASES, Play
-from benchmarks.tail_faults.scene import PARTITIONS, Scene, Settings
+from benchmarks.tail_faults.scene import PARTITIONS, Scene
+from benchmarks.tail_faults.settings import Settings
 from benchmarks.tail_faults.shippers import SHIPPERS, WHEN_KILLED, Shipper
 from benchmarks.tail_faults.topic import Watch
 from benchmarks.tail_faults.verdict import Result, judge, text
@@ -27,13 +30,16 @@ KILLS = 10
 
 
 def stage(world: World) -> list[Table]:
-    """Play all cases."""
-    play_all(world, list(CASES), 2 if world.choices.quick else KILLS)
+    """Play all cases; raises WrongResult where a promise of ours is not kept."""
+    results = play_all(world, list(CASES), 2 if world.choices.quick else KILLS)
+    print("\n" + "\n".join(map(text, results)), flush=True)
+    if wrong := [f"{result.case} ({result.wrong})" for result in results if result.wrong]:
+        raise WrongResult(", ".join(wrong))
     return []
 
 
 def play_all(world: World, keys: list[str], kills: int) -> list[Result]:
-    """Play cases, print and keep what was found; results of cases not played now are kept as they were."""
+    """Play cases, print and keep what was found; those of a run before are replaced."""
     skipped = {shipper.name: reason for shipper in SHIPPERS if (reason := shipper.missing())}
     results = []
     for key in keys:

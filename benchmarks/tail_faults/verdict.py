@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.tail_faults.scene import Settings
+from benchmarks.tail_faults.settings import Settings
 from benchmarks.tail_faults.shippers import Ingest, Shipper
 from benchmarks.tail_faults.tally import Tally
 
