@@ -89,10 +89,10 @@ class Found:
         text = hash(value)
         identity = headers.get("ingest-pos")
         if identity is not None:
-            first = self._identities.setdefault(identity, value)
-            if first is not value and first == value:
+            if self._identities.get(identity) == value:
                 self.repeats += 1
                 return
+            self._identities.setdefault(identity, value)
         key = key_of(value)
         self.count += 1
         self.times[key] += 1
