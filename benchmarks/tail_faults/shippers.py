@@ -20,7 +20,7 @@ CLOSE_AFTER = "4s"
 LOSSES = (
     "file was truncated or replaced",
     "file is gone before it was read to its end",
-    "file is gone since it was read last",
+    "file is gone or was replaced while nobody looked",
     "files came and went",
     "compressed files are not read",
     "checkpoint damaged",

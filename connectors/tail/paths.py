@@ -29,6 +29,7 @@ class Listing:
         skipped: path that matched but is not a regular file → what it is.
         directories: those that were looked into.
         strays: path → the name that matched, of files that were renamed before a scan saw them.
+        moved: paths to which files were renamed that a scan had seen.
     """
 
     files: dict[str, os.stat_result] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Listing:
     skipped: dict[str, str] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
     strays: dict[str, str] = field(default_factory=dict)
+    moved: list[str] = field(default_factory=list)
 
     def knows(self, path: str) -> bool:
         """Whether a file at `path` would have been seen."""

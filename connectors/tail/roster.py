@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ingest.api import Framing, SourceContext, StreamState
 
@@ -81,8 +81,9 @@ class Roster:
                     newcomers[key] = (path, found)
                 else:
                     self._spot(file, path, found, now)
+        moved = _stats(listing.moved)
         for file in [file for key, file in self.live.items() if key not in seen]:
-            self._miss(file, listing, now)
+            self._miss(file, listing, moved, now)
         self._strays(listing, newcomers, seen)
         if newcomers and (self._first or not self._context.once):
             self._welcome(newcomers, listing, notes, now)
@@ -149,11 +150,15 @@ class Roster:
         file.listed = True
         file.look(found.st_size, found.st_mtime_ns, now)
 
-    def _miss(self, file: TailedFile, listing: Listing, now: float) -> None:
+    def _miss(
+        self, file: TailedFile, listing: Listing, moved: dict[Key, tuple[str, os.stat_result]], now: float
+    ) -> None:
         """The scan did not see the file: renamed out of the globs, deleted, or unknown."""
         if not listing.knows(file.path):
             return
         found = self._handles.stat(file.key)
+        if file.key in moved:
+            file.path, found = moved[file.key]
         if found is None:
             if file.position < file.size:
                 self._context.event(
@@ -166,13 +171,8 @@ class Roster:
 
     def _strays(self, listing: Listing, newcomers: dict[Key, tuple[str, os.stat_result]], seen: set[Key]) -> None:
         """Let files be newcomers that were renamed out of the globs before any scan saw them."""
-        for path in listing.strays:
-            try:
-                found = os.lstat(path)
-            except OSError:
-                continue  # renamed again, or gone: what follows it hears of that
-            key = (found.st_dev, found.st_ino)
-            if key not in seen and key not in self.live and stat.S_ISREG(found.st_mode):
+        for key, (path, found) in _stats(listing.strays).items():
+            if key not in seen and key not in self.live:
                 newcomers[key] = (path, found)
 
     def _welcome(
@@ -325,7 +325,7 @@ class Roster:
             if file.gone is None:
                 if listing.knows(file.path):
                     self._context.event(
-                        "file is gone since it was read last, and with it what it got after that",
+                        "file is gone or was replaced while nobody looked, and with it what it got after its position",
                         path=file.name,
                         generation=f"{file.generation:016x}",
                         position=file.position,
@@ -342,3 +342,16 @@ class Roster:
             if self.notes.get(path) != note:
                 self._context.event(note, path=path)
         self.notes = notes
+
+
+def _stats(paths: Iterable[str]) -> dict[Key, tuple[str, os.stat_result]]:
+    """Return the regular files at some paths; one that was renamed again, or is gone, is for the next scan."""
+    files: dict[Key, tuple[str, os.stat_result]] = {}
+    for path in paths:
+        try:
+            found = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISREG(found.st_mode):
+            files[(found.st_dev, found.st_ino)] = (path, found)
+    return files

@@ -86,21 +86,23 @@ class Strays:
         self._names: Mapping[str, object] = {}
 
     def update(self, listing: Listing, notices: Iterable[Notice]) -> list[str]:
-        """Name in `listing.strays` the files that it does not hold; return the names of files that are gone unseen.
+        """Name in the listing the files that left the globs; return the names of files that are gone unseen.
 
         `notices` must have been taken after the listing: of a file that came in between both are told.
         """
+        before = {path for path, origin in self._files.items() if origin is None}
         tracks = follow(self._files, notices, self._wanted, lambda path: path in self._names)
-        self._files = {path: origin for path, origin in tracks.files.items() if origin is not None}
+        elsewhere = {path: origin for path, origin in tracks.files.items() if not self._wanted(path)}
+        listing.strays = {path: origin for path, origin in elsewhere.items() if origin is not None}
+        listing.moved = [path for path, origin in elsewhere.items() if origin is None]
+        # A file that was seen and renamed is told of twice: the listing may be from before its rename.
+        self._files = {p: origin for p, origin in tracks.files.items() if origin is not None or p not in before}
         self._names = listing.files
-        listing.strays = {
-            path: origin for path, origin in tracks.files.items() if origin is not None and not self._wanted(path)
-        }
         return tracks.gone
 
     def settle(self, followed: Callable[[Key], bool]) -> None:
         """Let go of the files that are followed by now."""
-        for path in list(self._files):
+        for path in [path for path, origin in self._files.items() if origin is not None]:
             try:
                 found = os.lstat(path)
             except OSError:

@@ -99,6 +99,20 @@ def test_a_file_renamed_again_between_looks_is_found_and_read_once(tail):
     assert tail.said(GONE) == []
 
 
+def test_a_file_that_was_not_open_when_it_was_renamed_out_of_the_globs_is_read_to_its_end(tail):
+    tail = tail("*.log", open_files=1)
+    for number in range(3):
+        tail.write(f"{number}.log", b"1\n")
+        tail.write(f"empty-{number}.log", b"")
+    assert len(tail.values()) == 3
+    for name in ("0", "1", "2", "empty-0", "empty-1", "empty-2"):
+        tail.write(f"{name}.log", f"{name}\n".encode())
+        tail.rename(f"{name}.log", f"{name}.old")
+
+    assert sorted(tail.values()) == [b"0", b"1", b"2", b"empty-0", b"empty-1", b"empty-2"]
+    assert tail.values() == []
+
+
 @pytest.mark.parametrize("deed", ["delete", "move", "replace"])
 def test_a_file_that_came_and_went_is_said(tail, tmp_path, deed):
     tail = begun(tail, "*.log")
