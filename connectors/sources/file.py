@@ -173,7 +173,7 @@ class FileSource(Source[FileOptions]):
     def _scan(self) -> None:
         begin = self.context.clock.monotonic()
         self._roster.reconcile(self._look())
-        self._strays.settle(self._roster.live.__contains__)
+        self._strays.settle(self._followed)
         self._scanned = True
         now = self.context.clock.monotonic()
         for file in list(self._roster.live.values()):
@@ -308,6 +308,10 @@ class FileSource(Source[FileOptions]):
 
     def _stream(self, file: TailedFile) -> Stream:
         return Stream(file.generation, self.context.host, file.name, self.options.name, self.options.labels)
+
+    def _followed(self, key: Key) -> bool:
+        file = self._roster.live.get(key)
+        return file is not None and not file.due
 
     def _reopenable(self, key: Key) -> bool:
         file = self._roster.live.get(key)

@@ -28,8 +28,7 @@ class Listing:
         failed: directory or file that could not be looked at → why; what is below it is unknown, not gone.
         skipped: path that matched but is not a regular file → what it is.
         directories: those that were looked into.
-        strays: path → the name that matched, of files that were renamed before a scan saw them.
-        moved: paths to which files were renamed that a scan had seen.
+        strays: path → the path that matched, of files that were renamed out of the globs.
     """
 
     files: dict[str, os.stat_result] = field(default_factory=dict)
@@ -37,7 +36,6 @@ class Listing:
     skipped: dict[str, str] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
     strays: dict[str, str] = field(default_factory=dict)
-    moved: list[str] = field(default_factory=list)
 
     def knows(self, path: str) -> bool:
         """Whether a file at `path` would have been seen."""

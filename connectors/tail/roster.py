@@ -81,10 +81,10 @@ class Roster:
                     newcomers[key] = (path, found)
                 else:
                     self._spot(file, path, found, now)
-        moved = _stats(listing.moved)
+        strays = _stats(listing.strays)
         for file in [file for key, file in self.live.items() if key not in seen]:
-            self._miss(file, listing, moved, now)
-        self._strays(listing, newcomers, seen)
+            self._miss(file, listing, strays, now)
+        newcomers |= {key: found for key, found in strays.items() if key not in seen and key not in self.live}
         if newcomers and (self._first or not self._context.once):
             self._welcome(newcomers, listing, notes, now)
         if self._first:
@@ -151,14 +151,15 @@ class Roster:
         file.look(found.st_size, found.st_mtime_ns, now)
 
     def _miss(
-        self, file: TailedFile, listing: Listing, moved: dict[Key, tuple[str, os.stat_result]], now: float
+        self, file: TailedFile, listing: Listing, strays: dict[Key, tuple[str, os.stat_result]], now: float
     ) -> None:
         """The scan did not see the file: renamed out of the globs, deleted, or unknown."""
         if not listing.knows(file.path):
             return
         found = self._handles.stat(file.key)
-        if file.key in moved:
-            file.path, found = moved[file.key]
+        if found is None or file.key in strays:
+            where = strays.get(file.key) or _stats([file.path]).get(file.key)
+            file.path, found = where or (file.path, None)
         if found is None:
             if file.position < file.size:
                 self._context.event(
@@ -168,12 +169,6 @@ class Roster:
             return
         file.listed, file.rotated = False, True
         file.look(found.st_size, found.st_mtime_ns, now)
-
-    def _strays(self, listing: Listing, newcomers: dict[Key, tuple[str, os.stat_result]], seen: set[Key]) -> None:
-        """Let files be newcomers that were renamed out of the globs before any scan saw them."""
-        for key, (path, found) in _stats(listing.strays).items():
-            if key not in seen and key not in self.live:
-                newcomers[key] = (path, found)
 
     def _welcome(
         self,

@@ -27,21 +27,29 @@ class Notice:
     cookie: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The matching path under which a file was first, and whether a scan saw it there."""
+
+    path: str
+    seen: bool
+
+
 @dataclass(slots=True)
 class Tracks:
     """What became of files.
 
     Attributes:
-        files: path now → the matching name under which the file came; None = a scan has seen it.
-        gone: the names of files that no scan saw and that can't be found any more.
+        files: path now → where the file came from.
+        gone: the paths of files that no scan saw and that can't be found any more.
     """
 
-    files: dict[str, str | None] = field(default_factory=dict)
+    files: dict[str, Origin] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
 
 
 def follow(
-    known: Mapping[str, str | None],
+    known: Mapping[str, Origin],
     notices: Iterable[Notice],
     wanted: Callable[[str], bool],
     seen: Callable[[str], bool],
@@ -55,34 +63,31 @@ def follow(
         seen: whether the scan before these notices saw a file at a path.
     """
     tracks = Tracks(dict(known))
-    moving: dict[int, str | None] = {}
+    moving: dict[int, Origin] = {}
+    gone: list[Origin] = []
     for notice in notices:
         path = notice.path
-        here = path in tracks.files
-        before = tracks.files.pop(path, None)
+        origin = tracks.files.pop(path, None)
         if notice.kind == "left":
-            if here or seen(path):
-                moving[notice.cookie] = before
+            if origin is not None or seen(path):
+                moving[notice.cookie] = origin or Origin(path, seen=True)
             continue
-        if before is not None:  # deleted, or another file took its name
-            tracks.gone.append(before)
+        if origin is not None:  # deleted, or another file took its name
+            gone.append(origin)
         if notice.kind == "came" and notice.cookie in moving:
             tracks.files[path] = moving.pop(notice.cookie)
         elif notice.kind != "deleted" and wanted(path):
-            tracks.files[path] = path
-    tracks.gone += [origin for origin in moving.values() if origin is not None]
+            tracks.files[path] = Origin(path, seen=False)
+    tracks.gone = [origin.path for origin in (*gone, *moving.values()) if not origin.seen]
     return tracks
 
 
 class Strays:
-    """The files that came since the watch began and that nobody follows yet.
-
-    `wanted` says whether the globs match a path.
-    """
+    """The files that came, or left the globs, since the watch began. `wanted` says whether the globs match a path."""
 
     def __init__(self, wanted: Callable[[str], bool]) -> None:
         self._wanted = wanted
-        self._files: dict[str, str | None] = {}
+        self._files: dict[str, Origin] = {}
         self._names: Mapping[str, object] = {}
 
     def update(self, listing: Listing, notices: Iterable[Notice]) -> list[str]:
@@ -90,19 +95,20 @@ class Strays:
 
         `notices` must have been taken after the listing: of a file that came in between both are told.
         """
-        before = {path for path, origin in self._files.items() if origin is None}
-        tracks = follow(self._files, notices, self._wanted, lambda path: path in self._names)
-        elsewhere = {path: origin for path, origin in tracks.files.items() if not self._wanted(path)}
-        listing.strays = {path: origin for path, origin in elsewhere.items() if origin is not None}
-        listing.moved = [path for path, origin in elsewhere.items() if origin is None]
-        # A file that was seen and renamed is told of twice: the listing may be from before its rename.
-        self._files = {p: origin for p, origin in tracks.files.items() if origin is not None or p not in before}
+        known = set(self._files)
+        tracks = follow(self._files, notices, self._wanted, lambda path: path in self._names and self._wanted(path))
+        listing.strays = {path: one.path for path, one in tracks.files.items() if not self._wanted(path)}
+        # A file that was seen is told of twice: the listing may be from before its rename.
+        self._files = {path: one for path, one in tracks.files.items() if not (one.seen and path in known)}
         self._names = listing.files
         return tracks.gone
 
     def settle(self, followed: Callable[[Key], bool]) -> None:
-        """Let go of the files that are followed by now."""
-        for path in [path for path, origin in self._files.items() if origin is not None]:
+        """Let go of the new files that are followed by now.
+
+        `followed` says so only once the file was looked into: its inode may be that of one that was followed before.
+        """
+        for path in [path for path, origin in self._files.items() if not origin.seen]:
             try:
                 found = os.lstat(path)
             except OSError:

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from ingest.connectors.tail import watch as module
-from ingest.connectors.tail.strays import Notice, follow
+from ingest.connectors.tail.strays import Notice, Origin, follow
 from ingest.connectors.tail.watch import Watch
 from tests.builders.sources import all_values
 from tests.builders.tail import tails
@@ -22,34 +22,45 @@ def renamed(old, new, cookie=1):
 
 
 @pytest.mark.parametrize(
-    ("known", "notices", "files", "gone"),
+    ("known", "notices", "files", "seen", "gone"),
     [
-        ({}, [made("a.log")], {"a.log": "a.log"}, []),
-        ({}, [made("other")], {}, []),
-        ({}, [made("a.log"), *renamed("a.log", "old")], {"old": "a.log"}, []),
-        ({}, [made("a.log"), *renamed("a.log", "old"), *renamed("old", "older", 2)], {"older": "a.log"}, []),
-        ({"old": "a.log"}, renamed("old", "older"), {"older": "a.log"}, []),
-        ({}, [made("a.log"), deleted("a.log")], {}, ["a.log"]),
-        ({}, [made("a.log"), Notice("left", "a.log", 5)], {}, ["a.log"]),
-        ({"old": "a.log"}, [deleted("old")], {}, ["a.log"]),
-        ({}, [made("tmp"), *renamed("tmp", "a.log")], {"a.log": "a.log"}, []),
-        ({}, [Notice("came", "a.log", 9)], {"a.log": "a.log"}, []),
-        ({}, renamed("seen.log", "old"), {"old": None}, []),
-        ({}, [*renamed("seen.log", "old"), deleted("old")], {}, []),
-        ({}, [*renamed("seen.log", "old"), made("seen.log")], {"old": None, "seen.log": "seen.log"}, []),
+        ({}, [made("a.log")], {"a.log": "a.log"}, [], []),
+        ({}, [made("other")], {}, [], []),
+        ({}, [made("a.log"), *renamed("a.log", "old")], {"old": "a.log"}, [], []),
+        ({}, [made("a.log"), *renamed("a.log", "old"), *renamed("old", "older", 2)], {"older": "a.log"}, [], []),
+        ({"old": "a.log"}, renamed("old", "older"), {"older": "a.log"}, [], []),
+        ({}, [made("a.log"), deleted("a.log")], {}, [], ["a.log"]),
+        ({}, [made("a.log"), Notice("left", "a.log", 5)], {}, [], ["a.log"]),
+        ({"old": "a.log"}, [deleted("old")], {}, [], ["a.log"]),
+        ({}, [made("tmp"), *renamed("tmp", "a.log")], {"a.log": "a.log"}, [], []),
+        ({}, [Notice("came", "a.log", 9)], {"a.log": "a.log"}, [], []),
+        ({}, renamed("seen.log", "old"), {"old": "seen.log"}, ["old"], []),
+        ({}, [*renamed("seen.log", "old"), deleted("old")], {}, [], []),
+        (
+            {},
+            [*renamed("seen.log", "old"), made("seen.log")],
+            {"old": "seen.log", "seen.log": "seen.log"},
+            ["old"],
+            [],
+        ),
         (
             {},
             [made("a.log"), *renamed("a.log", "old"), made("a.log"), *renamed("a.log", "old", 2)],
             {"old": "a.log"},
+            [],
             ["a.log"],
         ),
-        ({}, [deleted("seen.log"), deleted("never"), Notice("left", "never", 3)], {}, []),
+        ({}, [deleted("seen.log"), deleted("never"), Notice("left", "never", 3)], {}, [], []),
     ],
 )
-def test_files_are_followed_through_what_happens_to_their_names(known, notices, files, gone):
+def test_files_are_followed_through_what_happens_to_their_names(known, notices, files, seen, gone):
+    known = {path: Origin(origin, seen=False) for path, origin in known.items()}
+
     found = follow(known, notices, lambda path: path.endswith(".log"), lambda path: path == "seen.log")
 
-    assert (found.files, found.gone) == (files, gone)
+    assert {path: origin.path for path, origin in found.files.items()} == files
+    assert [path for path, origin in found.files.items() if origin.seen] == seen
+    assert found.gone == gone
 
 
 @pytest.fixture
@@ -83,7 +94,6 @@ def test_a_file_renamed_out_of_the_globs_before_any_look_is_read_to_its_end(tail
     assert tail.values() == [b"late"]
     assert [tail.values(seconds=400.0) for _ in range(3)] == [[], [], []]
     assert tail.said(GONE) == []
-    assert tail.source._strays._files == {}
 
 
 def test_a_file_renamed_again_between_looks_is_found_and_read_once(tail):
@@ -111,6 +121,25 @@ def test_a_file_that_was_not_open_when_it_was_renamed_out_of_the_globs_is_read_t
 
     assert sorted(tail.values()) == [b"0", b"1", b"2", b"empty-0", b"empty-1", b"empty-2"]
     assert tail.values() == []
+
+
+def test_a_file_on_a_used_inode_is_found_though_it_was_renamed_before_it_was_looked_into(tail, tmp_path):
+    tail = begun(tail, "*.log")
+    tail.source._handles.close_all()
+    tail.write("new.log", b"another file, longer\n")
+    tail.rename("new.log", "old")
+    # The kernel gave it the inode of the first one, which is deleted.
+    (first,) = tail.source._roster.live.values()
+    found = os.stat(tmp_path / "old")
+    (tmp_path / "app.log").unlink()
+    del tail.source._roster.live[first.key]
+    first.key = (found.st_dev, found.st_ino)
+    tail.source._roster.live[first.key] = first
+
+    blocks = [*tail.poll(), *tail.poll()]
+
+    assert all_values(blocks) == [b"another file, longer"]
+    assert int(blocks[-1].positions[0]) == 0
 
 
 @pytest.mark.parametrize("deed", ["delete", "move", "replace"])
