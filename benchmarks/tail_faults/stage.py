@@ -39,7 +39,7 @@ def stage(world: World) -> list[Table]:
 
 
 def play_all(world: World, keys: list[str], kills: int) -> list[Result]:
-    """Play cases, print and keep what was found; those of a run before are replaced."""
+    """Play cases, print and keep what was found; what earlier runs of the day found in other cases is kept too."""
     skipped = {shipper.name: reason for shipper in SHIPPERS if (reason := shipper.missing())}
     results = []
     for key in keys:
@@ -49,7 +49,7 @@ def play_all(world: World, keys: list[str], kills: int) -> list[Result]:
                 result = _play(world, settings, play, shipper, kills)
                 say(f"  {text(result)}")
                 results.append(result)
-    _keep(world, results, skipped, kills)
+                _keep(world, result, skipped, kills)
     return results
 
 
@@ -76,7 +76,7 @@ def _play(world: World, settings: Settings, play: Play, kind: type[Shipper], kil
     return result
 
 
-def _keep(world: World, results: list[Result], skipped: dict[str, str], kills: int) -> None:
+def _keep(world: World, result: Result, skipped: dict[str, str], kills: int) -> None:
     path = world.choices.cache / "results" / RESULT
     path.parent.mkdir(exist_ok=True)
     document = {
@@ -85,10 +85,15 @@ def _keep(world: World, results: list[Result], skipped: dict[str, str], kills: i
         "versions": {shipper.name: shipper.release() for shipper in SHIPPERS if shipper.name not in skipped},
         "kills": kills,
         "skipped": skipped,
-        "results": [dataclasses.asdict(result) for result in results],
     }
-    path.write_text(json.dumps(document, indent=1) + "\n")
-    say(f"results are in {path}")
+    before = json.loads(path.read_text()) if path.exists() else {}
+    kept = before.pop("results", [])
+    if before != document:
+        kept = []
+    mine = (result.case, result.shipper)
+    kept = [one for one in kept if (one["case"], one["shipper"]) != mine]
+    found = sorted([*kept, dataclasses.asdict(result)], key=lambda one: list(CASES).index(one["case"]))
+    path.write_text(json.dumps({**document, "results": found}, indent=1) + "\n")
 
 
 def main() -> int:
