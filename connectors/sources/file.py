@@ -94,6 +94,7 @@ class FileSource(Source[FileOptions]):
         self._globs = Globs(options.paths, options.exclude)
         self._strays = Strays(lambda path: self._globs.match(path) and not is_compressed(path))
         self._watch = Watch()
+        self._overflowed = False
         self._handles = Handles(bounded(options.open_files), self._reopenable)
         framing = Framing(context.max_line, options.empty_lines == "drop")
         self._roster = Roster(context, framing, options.start_at == "end", self._handles)
@@ -195,9 +196,10 @@ class FileSource(Source[FileOptions]):
             self.context.event(
                 "files came and went between two looks", files=len(gone), path=shown(gone[0]), why="nobody has them now"
             )
-        if self._watch.overflowed:
-            self._watch.overflowed = False
+        overflowed = self._watch.take_overflow()
+        if overflowed and not self._overflowed:  # a busy directory does so at each scan: said once
             self.context.event("files came and went between two looks", why="more happened than the kernel keeps")
+        self._overflowed = overflowed
         return listing
 
     def _peek(self) -> None:

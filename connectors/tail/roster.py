@@ -84,7 +84,8 @@ class Roster:
         strays = _stats(listing.strays)
         for file in [file for key, file in self.live.items() if key not in seen]:
             self._miss(file, listing, strays, now)
-        newcomers |= {key: found for key, found in strays.items() if key not in seen and key not in self.live}
+        fresh = {key: found for key, found in strays.items() if key not in seen and key not in self.live}
+        newcomers = fresh | newcomers  # what was renamed away is older than what has its name now
         if newcomers and (self._first or not self._context.once):
             self._welcome(newcomers, listing, notes, now)
         if self._first:

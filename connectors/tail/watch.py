@@ -36,8 +36,7 @@ class Watch:
     """The directories that are watched; a directory made anew under its path is watched anew."""
 
     def __init__(self) -> None:
-        self.overflowed = False
-        """More happened than the kernel kept; the caller resets it."""
+        self._overflowed = False
         self._paths: dict[int, str] = {}
         self._watches: dict[str, int] = {}
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -59,6 +58,11 @@ class Watch:
                 place += _HEAD.size + length
                 found += self._notice(watch, mask, cookie, name)
         return found
+
+    def take_overflow(self) -> bool:
+        """Whether more happened than the kernel kept, since the last call."""
+        overflowed, self._overflowed = self._overflowed, False
+        return overflowed
 
     def set(self, directories: Iterable[str]) -> None:
         """Watch these directories and no others; one that can't be watched is left out."""
@@ -87,7 +91,7 @@ class Watch:
         self._libc.inotify_rm_watch(self._fd, watch)
 
     def _notice(self, watch: int, mask: int, cookie: int, name: bytes) -> list[Notice]:
-        self.overflowed = self.overflowed or bool(mask & _OVERFLOW)
+        self._overflowed = self._overflowed or bool(mask & _OVERFLOW)
         if mask & _IGNORED:
             self._paths.pop(watch, None)
         directory = self._paths.get(watch)

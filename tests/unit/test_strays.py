@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_a_file_renamed_out_of_the_globs_before_any_look_is_read_to_its_end(tail
 
     blocks = tail.poll()
 
-    assert sorted(all_values(blocks)) == [b"2", b"3", b"4", b"5"]
+    assert all_values(blocks) == [b"2", b"3", b"4", b"5"]
     assert {os.path.basename(block.stream.path) for block in blocks} == {"app.log"}
     tail.write("old-3", b"late\n")
     assert tail.values() == [b"late"]
@@ -202,11 +203,15 @@ def test_a_directory_made_anew_is_watched_anew(tail, tmp_path):
     assert tail.values() == [b"2"]
 
 
-def test_what_the_kernel_could_not_keep_is_said(tail):
+def test_what_the_kernel_could_not_keep_is_said_once(tail, tmp_path):
     tail = begun(tail, "*.log")
-    tail.source._watch.overflowed = True
-    tail.poll()
-    tail.poll()
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    for _ in range(2):
+        for _ in range(limit // 2 + 1):
+            (tmp_path / "busy").touch()
+            (tmp_path / "busy").unlink()
+        tail.write("app.log", b"2\n")
+        assert tail.values() == [b"2"]
 
     assert len(tail.said(GONE)) == 1
 
