@@ -1,7 +1,7 @@
 """The benchmarks: `scripts/bench [STAGE…] [--records N] [--pairs N] [--quick]`.
 
-Stages: ship, fetch, parse, sink, hdfs, chain, scaling (all of them when none is named), spark and profile (only when
-named). Most are programs too: `python -m benchmarks.ship`. Tables go to stdout, progress to stderr, JSON to
+Stages: ship, fetch, parse, sink, hdfs, chain, scaling (all of them when none is named), spark, profile and tail_faults
+(only when named). Most are programs too: `python -m benchmarks.ship`. Tables go to stdout, progress to stderr, JSON to
 `results` in the cache.
 """
 
@@ -14,6 +14,7 @@ import time
 from benchmarks import chain, fetch, floors, parse, profile, scaling, ship, sink
 from benchmarks.check import WrongResult
 from benchmarks.processes import ContenderFailed
+from benchmarks.tail_faults.stage import stage as tail_faults
 from benchmarks.world import World, arguments, choices, say
 
 STAGES = {
@@ -26,8 +27,9 @@ STAGES = {
     "scaling": scaling.stage,
     "spark": sink.spark,
     "profile": profile.stage,
+    "tail_faults": tail_faults,
 }
-USUAL = [name for name in STAGES if name not in ("spark", "profile")]
+USUAL = [name for name in STAGES if name not in ("spark", "profile", "tail_faults")]
 
 
 def main() -> int:

@@ -67,13 +67,15 @@ class Usage:
 
 
 class Child:
-    """A running process, in a group of its own."""
+    """A running process, in a group of its own; what it says as an error is appended to `log`, if there is one."""
 
-    def __init__(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> None:
         self._name = " ".join(map(str, command))[:200]
         # Not pipes: nobody reads while it runs. Closed when it has ended.
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._errors: IO[bytes] = tempfile.TemporaryFile() if log is None else log.open("a+b")  # noqa: SIM115
         self._rss = 0
         self._began = time.perf_counter()
         self._process = subprocess.Popen(
@@ -87,6 +89,11 @@ class Child:
         self._ended = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._sampler.start()
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -26,7 +26,14 @@ class Sink:
 
 
 def configuration(
-    directory: Path, bootstrap: str, sources: Mapping[str, str] | None = None, sink: Sink | None = None
+    directory: Path,
+    bootstrap: str,
+    sources: Mapping[str, str] | None = None,
+    sink: Sink | None = None,
+    *,
+    level: str = "warning",
+    more: Mapping[str, object] | None = None,
+    listen: str | None = None,
 ) -> Path:
     """Write `directory`/ingest.toml and return its path; the state goes to `directory`/state.
 
@@ -35,13 +42,19 @@ def configuration(
         bootstrap: the broker.
         sources: topic → glob of its files.
         sink: what `ingest sink` does.
+        level: of the log.
+        more: further options of each source.
+        listen: where /metrics is served; None = as by default.
     """
     lines = ["[kafka]", f"bootstrap = {json.dumps([bootstrap])}"]
     lines += ["[state]", f"dir = {json.dumps(str(directory / 'state'))}"]
-    lines += ["[log]", 'level = "warning"']
+    lines += ["[log]", f"level = {json.dumps(level)}", 'format = "json"']
+    if listen is not None:
+        lines += ["[web]", f"listen = {json.dumps(listen)}"]
     for topic, glob in (sources or {}).items():
         lines += ["[[source]]", f"name = {json.dumps(topic)}", 'type = "file"']
         lines += [f"paths = {json.dumps([glob])}", f"topic = {json.dumps(topic)}"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in (more or {}).items()]
     if sink is not None:
         lines += _sink(sink)
     path = directory / "ingest.toml"

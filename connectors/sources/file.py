@@ -22,11 +22,14 @@ from ingest.api import (
 )
 from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
-from ingest.connectors.tail.paths import Globs
+from ingest.connectors.tail.paths import Globs, Listing
 from ingest.connectors.tail.reader import Changed, read
 from ingest.connectors.tail.roster import Roster
+from ingest.connectors.tail.rotation import is_compressed
+from ingest.connectors.tail.strays import Strays
 from ingest.connectors.tail.tailed import TailedFile, shown
 from ingest.connectors.tail.turns import Turns
+from ingest.connectors.tail.watch import Watch
 
 _QUANTUM: Final = 1 << 20  # of one file in one turn
 _TURN: Final = 4 << 10  # bytes that could be read in the time that a turn takes by itself
@@ -92,6 +95,9 @@ class FileSource(Source[FileOptions]):
     def __init__(self, options: FileOptions, context: SourceContext) -> None:
         super().__init__(options, context)
         self._globs = Globs(options.paths, options.exclude)
+        self._strays = Strays(lambda path: self._globs.match(path) and not is_compressed(path))
+        self._watch = Watch()
+        self._overflowed = False
         self._handles = Handles(bounded(options.open_files), self._reopenable)
         self._roster = Roster(context, options.framing(context.max_line), options.start_at == "end", self._handles)
         self._event_patience = options.multiline.timeout if options.multiline is not None else 0.0
@@ -156,6 +162,7 @@ class FileSource(Source[FileOptions]):
     def close(self) -> None:
         """See `Source.close`."""
         self._handles.close_all()
+        self._watch.close()
 
     @classmethod
     def claimed(
@@ -168,7 +175,8 @@ class FileSource(Source[FileOptions]):
 
     def _scan(self) -> None:
         begin = self.context.clock.monotonic()
-        self._roster.reconcile(self._globs.expand())
+        self._roster.reconcile(self._look())
+        self._strays.settle(self._followed)
         self._scanned = True
         now = self.context.clock.monotonic()
         for file in list(self._roster.live.values()):
@@ -177,6 +185,24 @@ class FileSource(Source[FileOptions]):
                 self._ready.add(file)
         cost = _SHARE * (now - begin)
         self._scan_at = now + max(self.options.scan_interval, min(cost, _LONGEST_PAUSE))
+
+    def _look(self) -> Listing:
+        """Return what is there, with the files that were renamed since the scan before and that it did not see."""
+        listing = self._globs.expand()
+        if self.context.once:
+            return listing
+        # The first look is the beginning: of what was before it nothing is told.
+        gone = self._strays.update(listing, self._watch.notices())
+        self._watch.set(listing.directories)
+        if gone:
+            self.context.event(
+                "files came and went between two looks", files=len(gone), path=shown(gone[0]), why="nobody has them now"
+            )
+        overflowed = self._watch.take_overflow()
+        if overflowed and not self._overflowed:  # a busy directory does so at each scan: said once
+            self.context.event("files came and went between two looks", why="more happened than the kernel keeps")
+        self._overflowed = overflowed
+        return listing
 
     def _peek(self) -> None:
         """Look at the files that grew lately; the others wait for a scan."""
@@ -289,6 +315,10 @@ class FileSource(Source[FileOptions]):
 
     def _stream(self, file: TailedFile) -> Stream:
         return Stream(file.generation, self.context.host, file.name, self.options.name, self.options.labels)
+
+    def _followed(self, key: Key) -> bool:
+        file = self._roster.live.get(key)
+        return file is not None and not file.due
 
     def _reopenable(self, key: Key) -> bool:
         file = self._roster.live.get(key)

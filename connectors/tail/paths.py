@@ -27,11 +27,15 @@ class Listing:
         files: path → stat of each regular file, sorted by path.
         failed: directory or file that could not be looked at → why; what is below it is unknown, not gone.
         skipped: path that matched but is not a regular file → what it is.
+        directories: those that were looked into.
+        strays: path → the path that matched, of files that were renamed out of the globs.
     """
 
     files: dict[str, os.stat_result] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=set)
+    strays: dict[str, str] = field(default_factory=dict)
 
     def knows(self, path: str) -> bool:
         """Whether a file at `path` would have been seen."""
@@ -57,6 +61,13 @@ class Globs:
         }
         return listing
 
+    def match(self, path: str) -> bool:
+        """Whether a file at `path` would be listed."""
+        names = _names(path)
+        if any(_matches(exclude, names) for exclude in self._exclude):
+            return False
+        return any(pattern.match(names) for pattern in self._patterns)
+
 
 class _Pattern:
     """One glob, divided into a literal directory and the parts below it."""
@@ -68,9 +79,15 @@ class _Pattern:
             literal += 1
         self._root = "/" + "/".join(parts[:literal])
         self._parts = [_Part(part) for part in parts[literal:]]
+        self._above = parts[:literal]
+
+    def match(self, names: Sequence[str]) -> bool:
+        literal = len(self._above)
+        return list(names[:literal]) == self._above and _matches(self._parts, names[literal:])
 
     def collect(self, listing: Listing) -> None:
         if len(self._parts) == 1 and self._parts[0].literal is not None:
+            listing.directories.add(self._root)
             _look(os.path.join(self._root, self._parts[0].literal), listing)
         else:
             self._descend(self._root, 0, listing)
@@ -111,6 +128,7 @@ class _Part:
 def _entries(directory: str, listing: Listing) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(directory) as entries:
+            listing.directories.add(directory)
             return list(entries)
     except OSError as error:
         if error.errno not in _ABSENT:

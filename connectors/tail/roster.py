@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ingest.api import Framing, SourceContext, StreamState
 
+from .absent import seek
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
 from .dormant import Dormant
 from .handles import Handles, Key
-from .identity import HEAD, TAIL, Mark
+from .identity import HEAD, TAIL, Mark, decide, examine
 from .paths import Listing
 from .rotation import is_compressed, originals
 from .tailed import TailedFile, restore, shown
@@ -79,12 +81,16 @@ class Roster:
                     newcomers[key] = (path, found)
                 else:
                     self._spot(file, path, found, now)
+        strays = _stats(listing.strays)
         for file in [file for key, file in self.live.items() if key not in seen]:
-            self._miss(file, listing, now)
+            self._miss(file, listing, strays, now)
+        fresh = {key: found for key, found in strays.items() if key not in seen and key not in self.live}
+        newcomers = fresh | newcomers  # what was renamed away is older than what has its name now
         if newcomers and (self._first or not self._context.once):
-            self._welcome(newcomers, set(map(os.path.basename, listing.files)), notes, now)
+            self._welcome(newcomers, listing, notes, now)
         if self._first:
-            self._give_up_absent()
+            self._seek_absent(listing, now)
+            self._give_up_absent(listing)
         self._first = False
         self._say(notes)
 
@@ -145,11 +151,16 @@ class Roster:
         file.listed = True
         file.look(found.st_size, found.st_mtime_ns, now)
 
-    def _miss(self, file: TailedFile, listing: Listing, now: float) -> None:
+    def _miss(
+        self, file: TailedFile, listing: Listing, strays: dict[Key, tuple[str, os.stat_result]], now: float
+    ) -> None:
         """The scan did not see the file: renamed out of the globs, deleted, or unknown."""
         if not listing.knows(file.path):
             return
         found = self._handles.stat(file.key)
+        if found is None or file.key in strays:
+            where = strays.get(file.key) or _stats([file.path]).get(file.key)
+            file.path, found = where or (file.path, None)
         if found is None:
             if file.position < file.size:
                 self._context.event(
@@ -161,9 +172,14 @@ class Roster:
         file.look(found.st_size, found.st_mtime_ns, now)
 
     def _welcome(
-        self, newcomers: dict[Key, tuple[str, os.stat_result]], names: set[str], notes: dict[str, str], now: float
+        self,
+        newcomers: dict[Key, tuple[str, os.stat_result]],
+        listing: Listing,
+        notes: dict[str, str],
+        now: float,
     ) -> None:
         """Decide on each file that no live generation has; those with a known inode first, lest others take theirs."""
+        names = set(map(os.path.basename, listing.files))
         by_name: defaultdict[str, list[TailedFile]] = defaultdict(list)
         for file in self.live.values():
             by_name[os.path.basename(file.name)].append(file)
@@ -171,7 +187,7 @@ class Roster:
             path, found = newcomers[key]
             try:
                 fd = self._handles.open(key, path)
-                newcomer = Newcomer(path, key, found.st_size, found.st_mtime_ns, fd)
+                newcomer = Newcomer(listing.strays.get(path, path), key, found.st_size, found.st_mtime_ns, fd)
                 admitted = self._admit(newcomer, by_name, notes)
             except OSError as error:
                 notes[shown(path)] = f"not read: {error.strerror or error}"
@@ -182,11 +198,36 @@ class Roster:
                 continue
             file = admitted
             file.rotated = file.rotated or any(name in names for name in originals(path))
-            file.grown_at = now - max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
-            file.size, file.modified, file.due, file.unsettled = found.st_size, found.st_mtime_ns, True, True
-            file.until = found.st_size if self._context.once else None
-            self.live[key] = file
+            if path in listing.strays:
+                file.path, file.listed, file.rotated = path, False, True
+            self._follow(file, found, now)
             by_name[os.path.basename(file.name)].append(file)
+
+    def _follow(self, file: TailedFile, found: os.stat_result, now: float) -> None:
+        """Let a generation be live."""
+        file.grown_at = now - max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
+        file.size, file.modified, file.due, file.unsettled = found.st_size, found.st_mtime_ns, True, True
+        file.until = found.st_size if self._context.once else None
+        self.live[file.key] = file
+
+    def _seek_absent(self, listing: Listing, now: float) -> None:
+        """Go on with the files that were renamed out of the globs while nobody looked."""
+        absent = [file for file in self.dormant if file.gone is None and listing.knows(file.path)]
+        for file, path, found in seek(absent):
+            if file.key in self.live:
+                continue
+            try:
+                fd = self._handles.open(file.key, path)
+                decision = decide(examine(fd, "inode", file.head, file.evidence, file.handed_out))
+                newcomer = Newcomer(path, file.key, found.st_size, found.st_mtime_ns, fd)
+                same = file.head.length and decision.same and self._attach(file, newcomer, decision.reason)
+            except OSError:
+                same = None  # can't be read: it counts as gone, which is said
+            if same:
+                file.listed, file.rotated = False, True
+                self._follow(file, found, now)
+            else:
+                self._handles.close(file.key)
 
     def _admit(self, file: Newcomer, by_name: dict[str, list[TailedFile]], notes: dict[str, str]) -> TailedFile | None:
         head = os.pread(file.fd, HEAD, 0)
@@ -274,10 +315,17 @@ class Roster:
         self.dormant.add(file)
         self._publish(file)
 
-    def _give_up_absent(self) -> None:
+    def _give_up_absent(self, listing: Listing) -> None:
         """Note since when the files are gone that the checkpoint remembers and the first scan did not see."""
         for file in self.dormant:
             if file.gone is None:
+                if listing.knows(file.path):
+                    self._context.event(
+                        "file is gone or was replaced while nobody looked, and with it what it got after its position",
+                        path=file.name,
+                        generation=f"{file.generation:016x}",
+                        position=file.position,
+                    )
                 file.gone, file.decision = self._context.clock.now(), "gone"
                 self._publish(file)
 
@@ -290,3 +338,16 @@ class Roster:
             if self.notes.get(path) != note:
                 self._context.event(note, path=path)
         self.notes = notes
+
+
+def _stats(paths: Iterable[str]) -> dict[Key, tuple[str, os.stat_result]]:
+    """Return the regular files at some paths; one that was renamed again, or is gone, is for the next scan."""
+    files: dict[Key, tuple[str, os.stat_result]] = {}
+    for path in paths:
+        try:
+            found = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISREG(found.st_mode):
+            files[(found.st_dev, found.st_ino)] = (path, found)
+    return files

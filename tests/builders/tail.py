@@ -1,4 +1,4 @@
-"""A file source, the files that it reads, and the checkpoint that its house would keep."""
+"""A file source on a directory of a test's own, with the checkpoint that its house would keep."""
 
 import json
 
@@ -92,3 +92,16 @@ class Tail:
 
     def said(self, text):
         return [fields for event, fields in self.events if text in event]
+
+
+def tails(directory):
+    """Yield what makes tails; for a fixture, as they are closed afterwards."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Tail(directory, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.source.close()

@@ -26,3 +26,23 @@ def test_every_stage_runs_and_prints_the_floors(tmp_path):
     floors = [line for line in printed[header + 1 :] if line.strip()]
     for what in ("ship, Apache lines, vs librdkafka", "fetch + all columns", "sink j360", "whole chain", "RSS of sink"):
         assert any(line.startswith(what) for line in floors), what
+
+
+def test_faults_are_played_counted_and_judged(tmp_path):
+    require_servers()
+    subprocess.run([ROOT / "scripts/install", ".venv-bench", "bench"], cwd=ROOT, check=True, timeout=400)
+    command = [
+        ROOT / ".venv-bench/bin/python",
+        "-m",
+        "benchmarks.tail_faults.stage",
+        "s1b",
+        "s3-out",
+        "--cache",
+        tmp_path,
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "results/tail-faults.json").read_text())["results"]
+    ours = {result["case"]: result for result in results if result["shipper"] == "ingest"}
+    assert {case: result["wrong"] for case, result in ours.items()} == {"s1b": "", "s3-out": ""}
+    assert {case: result["tally"]["missing"] for case, result in ours.items()} == {"s1b": 0, "s3-out": 0}

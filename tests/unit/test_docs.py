@@ -212,6 +212,26 @@ def test_modules_named_by_their_last_part_alone_are_neighbours_of_the_one_on_the
             assert (ROOT / whole[1] / name).exists(), line
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_every_test_that_is_named_exists(name):
+    named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", page(name))
+
+    assert [test for path, test in named if f"\ndef {test}(" not in page(path)] == []
+
+
+def test_every_case_of_tailing_has_its_row():
+    numbers = [number for row in table(page("docs/tailing.md"), "no.") for number in row[0].split(", ")]
+
+    assert numbers == [str(number) for number in range(1, 55)]
+
+
+def test_what_is_said_of_lost_lines_is_what_the_source_says():
+    told = [row[0].removesuffix(" …") for row in table(page("docs/tailing.md"), "event in the log")]
+    said = "".join(page(f"connectors/{name}.py") for name in ("tail/roster", "sources/file"))
+
+    assert [text for text in told if text not in said] == []
+
+
 # ── what the design says of the code ──────────────────────────────────────────────────────────────────
 
 

@@ -11,20 +11,12 @@ from ingest.connectors.sources.file import FileOptions
 from ingest.connectors.tail import handles
 from ingest.connectors.tail.paths import Globs
 from tests.builders.sources import all_values
-from tests.builders.tail import MAX_LINE, Tail
+from tests.builders.tail import MAX_LINE, tails
 
 
 @pytest.fixture
 def tail(tmp_path):
-    made = []
-
-    def make(*arguments, **options):
-        made.append(Tail(tmp_path, *arguments, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.source.close()
+    yield from tails(tmp_path)
 
 
 # ── rotation ──

@@ -272,6 +272,27 @@ def test_on_a_full_disk_known_streams_go_on_and_new_ones_wait_until_there_is_roo
     assert house.around.health.reports["checkpoint"] == (True, "")
 
 
+def test_in_a_read_only_state_directory_it_ships_on_and_a_restart_sends_the_rest_again(house, kafka, monkeypatch):
+    house.write(b"a\n")
+    session = house.session()
+    house.steps(session)
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(checkpoint_module, "open", refuse, raising=False)
+    house.write(b"b\n")
+    house.steps(session)
+    assert kafka.values == [b"a", b"b"]
+    assert "Read-only" in house.around.health.reports["checkpoint"][1]
+    monkeypatch.undo()
+
+    house.steps(house.session())
+
+    assert kafka.values == [b"a", b"b", b"b"]
+    assert kafka.distinct == [b"a", b"b"]
+
+
 # ── topics ──
 
 
