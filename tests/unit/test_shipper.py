@@ -277,7 +277,7 @@ def test_in_a_read_only_state_directory_it_ships_on_and_a_restart_sends_the_rest
     session = house.session()
     house.steps(session)
 
-    def refuse(*_):
+    def refuse(*_, **options):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(checkpoint_module, "open", refuse, raising=False)
