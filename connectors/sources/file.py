@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -29,7 +30,7 @@ from ingest.connectors.tail.rotation import is_compressed
 from ingest.connectors.tail.strays import Strays
 from ingest.connectors.tail.tailed import TailedFile, shown
 from ingest.connectors.tail.turns import Turns
-from ingest.connectors.tail.watch import Watch
+from ingest.connectors.tail.watch import GROWTH, Watch
 
 _QUANTUM: Final = 1 << 20  # of one file in one turn
 _TURN: Final = 4 << 10  # bytes that could be read in the time that a turn takes by itself
@@ -97,6 +98,8 @@ class FileSource(Source[FileOptions]):
         self._globs = Globs(options.paths, options.exclude)
         self._strays = Strays(lambda path: self._globs.match(path) and not is_compressed(path))
         self._watch = Watch()
+        self._growth = Watch(GROWTH)
+        self._by_path: dict[str, TailedFile] = {}
         self._overflowed = False
         self._handles = Handles(bounded(options.open_files), self._reopenable)
         self._roster = Roster(context, options.framing(context.max_line), options.start_at == "end", self._handles)
@@ -119,6 +122,7 @@ class FileSource(Source[FileOptions]):
             self._scan()
         else:
             self._peek()
+            self._heed_growth()
         blocks = self._news()
         taken = 0
         while taken < max_bytes and (file := self._ready.next()) is not None:
@@ -135,7 +139,7 @@ class FileSource(Source[FileOptions]):
         if self._ready or self._roster.news:
             return 0.0
         pause = max(0.0, self._scan_at - self.context.clock.monotonic())
-        return min(pause, self._nap) if self._warm else pause
+        return min(pause, self._nap) if self._warm or self._growth.works else pause
 
     def acknowledged(self, generation: int, position: int) -> None:
         """See `Source.acknowledged`."""
@@ -163,6 +167,7 @@ class FileSource(Source[FileOptions]):
         """See `Source.close`."""
         self._handles.close_all()
         self._watch.close()
+        self._growth.close()
 
     @classmethod
     def claimed(
@@ -179,6 +184,7 @@ class FileSource(Source[FileOptions]):
         self._strays.settle(self._followed)
         self._scanned = True
         now = self.context.clock.monotonic()
+        self._by_path = {file.path: file for file in self._roster.live.values()}
         for file in list(self._roster.live.values()):
             self._close_if_idle(file, now)
             if file.due:
@@ -194,6 +200,7 @@ class FileSource(Source[FileOptions]):
         # The first look is the beginning: of what was before it nothing is told.
         gone = self._strays.update(listing, self._watch.notices())
         self._watch.set(listing.directories)
+        self._growth.set(listing.directories)
         if gone:
             self.context.event(
                 "files came and went between two looks", files=len(gone), path=shown(gone[0]), why="nobody has them now"
@@ -217,6 +224,22 @@ class FileSource(Source[FileOptions]):
             if file.due:
                 self._ready.add(file)
         self._peek_cost = _SHARE * (self.context.clock.monotonic() - now)
+
+    def _heed_growth(self) -> None:
+        """Look at the files of which the kernel says that they were written to, though nobody expected it."""
+        now = self.context.clock.monotonic()
+        for path in {notice.path for notice in self._growth.notices(reads=1)}:
+            file = self._by_path.get(path)
+            if file is None or file.key in self._warm:
+                continue
+            try:
+                found = os.stat(path, follow_symlinks=False)
+            except OSError:
+                continue  # it moved on: the next scan says where to
+            if (found.st_dev, found.st_ino) == file.key and self._roster.live.get(file.key) is file:
+                file.look(found.st_size, found.st_mtime_ns, now)
+                if file.due:
+                    self._ready.add(file)
 
     def _close_if_idle(self, file: TailedFile, now: float) -> None:
         """Let the last line go without a newline where nobody writes any more; let go of a file that is gone."""

@@ -22,7 +22,7 @@ class Notice:
     `cookie` is the same in the two notices of one rename.
     """
 
-    kind: Literal["made", "left", "came", "deleted"]
+    kind: Literal["made", "left", "came", "deleted", "grew"]
     path: str
     cookie: int = 0
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterable
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, TypeAlias
 
 from .strays import Notice
 
@@ -22,20 +22,21 @@ _ONLY_DIRECTORIES: Final = 0x01000000
 _OVERFLOW: Final = 0x4000
 _IGNORED: Final = 0x8000
 _IS_DIRECTORY: Final = 0x40000000
-_KINDS: Final[dict[int, Literal["made", "left", "came", "deleted"]]] = {
-    _CREATE: "made",
-    _MOVED_FROM: "left",
-    _MOVED_TO: "came",
-    _DELETE: "deleted",
-}
+_MODIFY: Final = 0x2
+Kinds: TypeAlias = Mapping[int, Literal["made", "left", "came", "deleted", "grew"]]
+NAMES: Final[Kinds] = {_CREATE: "made", _MOVED_FROM: "left", _MOVED_TO: "came", _DELETE: "deleted"}
+GROWTH: Final[Kinds] = {_MODIFY: "grew"}
+"""Comes in floods: watched apart, so that no name is lost in one."""
 _HEAD: Final = struct.Struct("iIII")
 _BUFFER: Final = 64 << 10
+_ALL: Final = 1 << 30
 
 
 class Watch:
-    """The directories that are watched; a directory made anew under its path is watched anew."""
+    """The directories that are watched; a directory made anew under its path is watched anew. `kinds`: what is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Kinds = NAMES) -> None:
+        self._kinds = kinds
         self._overflowed = False
         self._paths: dict[int, str] = {}
         self._watches: dict[str, int] = {}
@@ -43,10 +44,15 @@ class Watch:
         begin = getattr(self._libc, "inotify_init1", None)
         self._fd: int = -1 if begin is None else begin(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def notices(self) -> list[Notice]:
-        """Return what happened since the last call, in order."""
+    @property
+    def works(self) -> bool:
+        """Return whether anything is watched."""
+        return bool(self._watches)
+
+    def notices(self, reads: int = _ALL) -> list[Notice]:
+        """Return what happened since the last call, in order; `reads`: of the kernel, each of some thousand at most."""
         found: list[Notice] = []
-        while self._fd >= 0:
+        for _ in range(reads if self._fd >= 0 else 0):
             try:
                 data = os.read(self._fd, _BUFFER)
             except BlockingIOError:
@@ -69,7 +75,7 @@ class Watch:
         wanted = set(directories) if self._fd >= 0 else set()
         for path in self._watches.keys() - wanted:
             self._drop(self._watches.pop(path))
-        mask = _CREATE | _MOVED_FROM | _MOVED_TO | _DELETE | _ONLY_DIRECTORIES
+        mask = sum(self._kinds) | _ONLY_DIRECTORIES
         for path in wanted:
             watch = self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask)
             old = self._watches.pop(path, watch)
@@ -98,4 +104,4 @@ class Watch:
         if directory is None or not name or mask & _IS_DIRECTORY:
             return []
         path = os.path.join(directory, os.fsdecode(name))
-        return [Notice(kind, path, cookie) for bit, kind in _KINDS.items() if mask & bit]
+        return [Notice(kind, path, cookie) for bit, kind in self._kinds.items() if mask & bit]

@@ -5,7 +5,7 @@ import os
 import msgspec
 import pytest
 
-from ingest.api import Flag
+from ingest.api import Duration, Flag
 from ingest.connectors.sources import file as module
 from ingest.connectors.sources.file import FileOptions
 from ingest.connectors.tail import handles
@@ -451,6 +451,16 @@ def test_idle_files_cost_no_open_and_no_read(tail, monkeypatch):
 
 
 # ── forgetting ──
+
+
+def test_a_file_that_grows_after_a_long_silence_is_read_before_the_next_scan(tail):
+    tail = tail(scan_interval=Duration(60.0))
+    tail.write("app.log", b"one\n")
+    assert tail.values() == [b"one"]
+    assert tail.values(100) == []
+    tail.write("app.log", b"two\n")
+    assert tail.source.next_poll() < 1
+    assert tail.values(0.3) == [b"two"]
 
 
 def test_a_file_gone_for_long_is_forgotten_also_over_restarts(tail):
