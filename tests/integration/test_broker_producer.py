@@ -140,6 +140,27 @@ def test_everything_sent_while_the_broker_is_killed_and_restarted_arrives_once_i
             assert [name for name in acks.names if name % 2 == partition] == list(range(partition, 40, 2))
 
 
+def test_a_quota_slows_down_and_loses_nothing(kafka):
+    topic = make_topic(kafka)
+    quota = ["--alter", "--entity-type", "clients", "--entity-default"]
+    kafka.tool("kafka.admin.ConfigCommand", *quota, "--add-config", "producer_byte_rate=300000")
+    try:
+        producer = KafkaLineProducer(connection(kafka), compression="none")
+        acks = Acks()
+        position, sends = 0, 40
+        for number in range(sends):
+            block = line_block([b"x" * 990] * 50, begin=position)
+            position = block.end
+            producer.send(topic, 0, [(block, b"{}")], acks.of(number))
+        acks.wait(sends)
+        producer.close(TIMEOUT)
+    finally:
+        kafka.tool("kafka.admin.ConfigCommand", *quota, "--delete-config", "producer_byte_rate")
+
+    assert (acks.names, acks.errors) == (list(range(sends)), [])
+    assert len(read_back(kafka, topic)) == 50 * sends
+
+
 def test_closing_with_no_broker_tells_every_send_that_it_was_not_acknowledged(tmp_path):
     with KafkaServer(tmp_path / "own") as server:
         topic = make_topic(server)

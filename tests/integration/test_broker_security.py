@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -16,6 +17,10 @@ from tests.servers.kafka import KafkaServer
 from tests.servers.plugin import require_servers
 
 pytestmark = pytest.mark.kafka
+
+
+SESSION_MS = 1500
+"""The broker hangs up on whoever has not shown its password again by then."""
 
 
 @dataclass
@@ -54,6 +59,7 @@ def secured(tmp_path_factory):
         "listener.name.secure.ssl.keystore.type": "PEM",
         "listener.name.secure.ssl.keystore.location": str(store),
         "listener.name.secure.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.secure.plain.connections.max.reauth.ms": str(SESSION_MS),
         "listener.name.secure.plain.sasl.jaas.config": f'{login} user_ingest="hunter2";',
     }
     with KafkaServer(directory / "data", properties=properties, listeners={"SECURE": "SASL_SSL"}) as server:
@@ -78,6 +84,29 @@ def test_lines_go_through_tls_with_a_password(secured):
         producer.close(TIMEOUT)
     assert acks.errors == []
     assert len(read_back(server, topic)) == 1000
+
+
+def test_lines_go_on_in_order_when_the_broker_wants_the_password_again(secured):
+    server, certificate = secured
+    topic = make_topic(server)
+    producer = KafkaLineProducer(connection(server, "hunter2", certificate))
+    acks = Acks()
+    position = sent = 0
+    until = time.monotonic() + 4 * SESSION_MS / 1000
+    while time.monotonic() < until:
+        block = numbered(20, begin=position)
+        position = block.end
+        producer.send(topic, 0, [(block, b"{}")], acks.of(sent))
+        sent += 1
+        acks.wait(sent)
+    producer.close(TIMEOUT)
+
+    assert acks.errors == []
+    values = [record.value for record in read_back(server, topic)]
+    assert len(values) == 20 * sent
+    assert [dict(record.headers)["ingest-pos"] for record in read_back(server, topic)] == sorted(
+        dict(record.headers)["ingest-pos"] for record in read_back(server, topic)
+    )
 
 
 def test_a_wrong_password_is_refused_and_not_shown(secured, caplog):

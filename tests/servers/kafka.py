@@ -57,6 +57,7 @@ class KafkaServer:
         properties: server properties on top of the defaults, such as {"log.retention.check.interval.ms": "500"}.
         listeners: further listeners, name → security protocol, such as {"SECURE": "SASL_PLAINTEXT"}; each gets a port
             of its own, see `address`.
+        cluster: the id of a cluster that other brokers belong to as well; left out: a new one of its own.
         heap: -Xmx.
         jvm: further options of the JVM; the default starts quickly, `()` runs faster after minutes.
     """
@@ -67,6 +68,7 @@ class KafkaServer:
         *,
         properties: Mapping[str, str] | None = None,
         listeners: Mapping[str, str] | None = None,
+        cluster: str | None = None,
         heap: str = "512m",
         jvm: Sequence[str] = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
     ) -> None:
@@ -76,6 +78,7 @@ class KafkaServer:
         self.protocols = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
         self.ports = {name: free_port() for name in (*self.protocols, "CONTROLLER")}
         self._overrides = dict(properties or {})
+        self._cluster = cluster or new_cluster_id()
         self._heap = heap
         self._jvm = list(jvm)
         self._process: ServerProcess | None = None
@@ -93,6 +96,10 @@ class KafkaServer:
     def alive(self) -> bool:
         """Return whether the broker's process runs."""
         return self._process is not None and self._process.alive
+
+    def set(self, name: str, value: str) -> None:
+        """Set a server property, from the next start on."""
+        self._overrides[name] = value
 
     def start(self) -> Self:
         """Start on the data that are there, and return when a metadata request names a live broker.
@@ -138,6 +145,11 @@ class KafkaServer:
         self.kill()
         return self.start()
 
+    def tool(self, name: str, *arguments: str) -> str:
+        """Run one of Kafka's command line tools, by the name of its class; return what it printed."""
+        command = [*self._java(), "-XX:TieredStopAtLevel=1", name, "--bootstrap-server", self.bootstrap, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=READY_TIMEOUT, check=True).stdout
+
     def tail(self, size: int = 4000) -> str:
         """Return the end of the broker's log."""
         return self._process.tail(size) if self._process else "(never started)"
@@ -171,12 +183,9 @@ class KafkaServer:
         return path
 
     def _format(self, configuration: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if cluster.startswith("-"):
-            cluster = f"A{cluster[1:]}"
         command = [*self._java(), "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*command, "-t", cluster, "-c", str(configuration)],
+            [*command, "-t", self._cluster, "-c", str(configuration)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -193,6 +202,12 @@ class KafkaServer:
             return _live_brokers("127.0.0.1", self.ports["PLAINTEXT"]) > 0
         except OSError:
             return False
+
+
+def new_cluster_id() -> str:
+    """Return a random id in the form that Kafka takes."""
+    text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return f"A{text[1:]}" if text.startswith("-") else text
 
 
 def _live_brokers(host: str, port: int) -> int:
