@@ -234,6 +234,12 @@ class Source(abc.ABC, Generic[S]):
         Every stream makes progress over repeated calls: no stream may starve the others.
         """
 
+    def absorb(self) -> None:
+        """Keep what would be lost if nobody took it now, and hand out nothing: `poll` will.
+
+        Called instead of `poll` while too much is on its way to Kafka. Where bytes wait for their reader: do nothing.
+        """
+
     @abc.abstractmethod
     def next_poll(self) -> float:
         """Return in how many seconds `poll` may have something; 0 = at once."""
