@@ -235,10 +235,7 @@ class Source(abc.ABC, Generic[S]):
         """
 
     def absorb(self) -> None:
-        """Keep what would be lost if nobody took it now, and hand out nothing: `poll` will.
-
-        Called instead of `poll` while too much is on its way to Kafka. Where bytes wait for their reader: do nothing.
-        """
+        """Keep what would else be lost, hand out nothing: called instead of `poll` while too much is on its way."""
 
     @abc.abstractmethod
     def next_poll(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -51,13 +52,12 @@ class Log:
         """Nothing will be appended any more."""
         self.trouble = ""
         """Why nothing can be written now."""
-        self.held = Held() if found is None else found.held
+        self.held = self._durably_held = Held() if found is None else found.held
         segments = [] if found is None else found.segments
         self._segments = deque(segments)
         self._limit = limit
         self._writer = Writer(directory, stream.path)
         self._added: list[Piece] = []
-        self._unsaved = False
         self._recent: deque[_Recent] = deque()
         self._remembered = 0
         self._acked = position
@@ -88,6 +88,11 @@ class Log:
         return self.position < self.end
 
     @property
+    def waiting(self) -> bool:
+        """Whether something was added that is not durable yet."""
+        return bool(self._added)
+
+    @property
     def done(self) -> bool:
         """Whether it has ended and everything of it is acknowledged."""
         return self.ended and self._acked >= self.end
@@ -103,7 +108,6 @@ class Log:
 
     def hold(self, held: Held) -> None:
         """Keep what is held back with the next `commit`, instead of what was kept before."""
-        self._unsaved = self._unsaved or held != self.held
         self.held = held
 
     def count(self, reason: str, lines: int) -> None:
@@ -116,7 +120,7 @@ class Log:
         Raises:
             Unavailable: the disk fails in another way.
         """
-        if not self._added and not self._unsaved:
+        if not self._added and self.held == self._durably_held:
             return True
         piece = merged(self._added) if self._added else nothing()
         try:
@@ -128,7 +132,8 @@ class Log:
                 return False
             raise Unavailable(f"{self.trouble}: lines can't be kept there; mend the disk") from error
         self.trouble = ""
-        self._added, self._unsaved = [], False
+        self._added = []
+        self._let_go()
         return True
 
     def take(self) -> LineBlock | None:
@@ -166,16 +171,23 @@ class Log:
     # ── writing ──
 
     def _write(self, piece: Piece) -> None:
+        frame = lines_frame(piece, self.end, self.held)
         if not self._segments or self._segments[-1].size >= self._limit // _SHARE:
-            self._segments.append(self._writer.create(self.end))
+            self._begin_segment(frame)
+        else:
+            self._writer.append(self._segments[-1], frame)
+        self._durably_held = self.held
         segment = self._segments[-1]
-        self._writer.append(segment, lines_frame(piece, self.end, self.held))
         begin, self.end = self.end, self.end + piece.span
         segment.end = self.end
         gapless = self._recent[-1].begin + self._recent[-1].piece.span if self._recent else self.position
         if piece.span and gapless == begin and self._remembered + len(piece.data) <= _REMEMBERED:
             self._remembered += len(piece.data)
             self._recent.append(_Recent(begin, piece, segment, segment.size))
+
+    def _begin_segment(self, frame: bytes) -> None:
+        number = self._segments[-1].number + 1 if self._segments else 0
+        self._segments.append(self._writer.create(number, self.end, frame))
 
     # ── handing out ──
 
@@ -226,6 +238,10 @@ class Log:
         self._sent = self.position
 
     def _let_go(self) -> None:
+        last = self._segments[-1] if self._segments else None
+        if last and last.end <= self._acked and last.size >= self._limit // _SHARE:
+            with contextlib.suppress(OSError):  # no room: the next commit says so
+                self._begin_segment(lines_frame(nothing(), self.end, self._durably_held))
         while len(self._segments) > 1 and self._segments[0].end <= self._acked:
             if self._at is self._segments[0]:
                 self._at, self._place = self._segments[1], 0

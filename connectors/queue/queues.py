@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,8 +55,12 @@ class Queues:
         self._troubled: set[int] = set()
         self._turn = 0
 
-    def resume(self, states: Sequence[StreamState]) -> None:
-        """See `Source.resume`.
+    def resume(self, states: Sequence[StreamState], streams: Collection[str]) -> None:
+        """Take up what the checkpoint and the disk remember; see `Source.resume`.
+
+        Args:
+            states: the checkpoint's.
+            streams: those that may grow; what is left of others is handed out and then forgotten.
 
         Raises:
             StateDamaged: a state can't be understood, or a newer version wrote the files.
@@ -65,7 +69,7 @@ class Queues:
         if len(known) < len(states):
             raise StateDamaged(f"two generations of {self._options.name} go on from one queue; restore the state")
         for directory in self._directories():
-            self._take_up(directory, known.pop(directory.name, None))
+            self._take_up(directory, known.pop(directory.name, None), streams)
         for lost in known.values():
             self._event(
                 "queue is gone: lines that were kept there and not acknowledged are lost",
@@ -127,6 +131,11 @@ class Queues:
         """Whether `take` would return something."""
         return any(log.pending for log in self._logs())
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something was added that is not durable yet."""
+        return any(log.waiting for log in self._live.values())
+
     def acknowledged(self, generation: int, position: int) -> None:
         """See `Source.acknowledged`."""
         for log in self._logs():
@@ -162,7 +171,7 @@ class Queues:
         spool = self._context.spool
         return sorted(path for path in spool.iterdir() if path.is_dir()) if spool.is_dir() else []
 
-    def _take_up(self, directory: Path, known: _Known | None) -> None:
+    def _take_up(self, directory: Path, known: _Known | None, streams: Collection[str]) -> None:
         """Go on with what an earlier process kept."""
         found = find(directory)
         stream = found.stream or (known.stream if known else "")
@@ -184,7 +193,7 @@ class Queues:
                 "queue ends before what was read of it: a new one begins", stream, generation, position=position
             )
         self._decisions[generation] = "resumed" if known else "resumed: the checkpoint did not know it yet"
-        if found.damage or position > end or not found.segments or stream in self._live:
+        if found.damage or position > end or not found.segments or stream in self._live or stream not in streams:
             log.ended = True
             self._draining.append(log)
             self._sweep()
@@ -201,12 +210,15 @@ class Queues:
             position=end,
             appends_rescued=len(found.rescued),
         )
-        log = self.log(stream)
+        log = self._new(stream)
+        self._decisions[log.stream.generation] = "new: what was behind damage"
         for frame in found.rescued:
             log.add(lines_of(frame)[0])
             if not log.commit():
                 log.remove()
                 raise Unavailable(f"{log.trouble}: what is left of a damaged queue can't be kept; make room")
+        log.ended = True
+        self._draining.append(log)
 
     def _new(self, stream: str) -> Log:
         generation = self._context.new_generation()

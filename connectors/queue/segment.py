@@ -1,4 +1,4 @@
-"""The files of a queue: frames one after the other, each file named by the position at which it begins."""
+"""The files of a queue: frames one after the other, files numbered in their order."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ class Segment:
     begin: int
     end: int
     size: int
+
+    @property
+    def number(self) -> int:
+        """Return its place among all segments that the queue ever had."""
+        return int(self.path.stem)
 
 
 @dataclass(slots=True)
@@ -105,18 +110,18 @@ class Writer:
         self._stream = stream
         self._fd: int | None = None
 
-    def create(self, begin: int) -> Segment:
-        """Begin the next segment; errors as `append`."""
+    def create(self, number: int, begin: int, frame: bytes) -> Segment:
+        """Begin segment `number` at position `begin` with a frame; errors as `append`."""
         self.close()
         if not self._directory.is_dir():
             made = [self._directory, *(above for above in self._directory.parents if not above.is_dir())]
             self._directory.mkdir(mode=0o700, parents=True)
             for directory in made:
                 sync_directory(directory.parent)
-        path = self._directory / f"{begin:020d}{SUFFIX}"
+        path = self._directory / f"{number:012d}{SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            size = _write(fd, 0, segment_head(self._stream, begin))
+            size = _write(fd, 0, segment_head(self._stream, begin) + frame)
             sync_directory(self._directory)
         except OSError:
             os.close(fd)

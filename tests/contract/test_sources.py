@@ -1,6 +1,7 @@
 """The source contract, for every source that is registered."""
 
 import os
+import signal
 from importlib.metadata import entry_points
 
 import pytest
@@ -59,12 +60,62 @@ class StdinRig:
             os.close(self.writer)
 
 
+class ExecRig:
+    """A command that never writes: the rig does, through the command's own standard output."""
+
+    def __init__(self):
+        self.clock = ManualClock()
+        self.waiting = b""
+        self.source = None
+
+    def build(self, context, **options):
+        self.source = build("exec", context, command=["sleep", "1000"], **options)
+        resume = self.source.resume
+
+        def resume_and_write(states):
+            resume(states)
+            self.write(b"")
+            if context.once:
+                self.finish()
+
+        self.source.resume = resume_and_write
+        return self.source
+
+    def run(self):
+        return self.source and self.source._run
+
+    def write(self, data):
+        self.waiting += data
+        if self.run():
+            with open(f"/proc/{self.run().pid}/fd/1", "wb") as pipe:
+                pipe.write(self.waiting)
+            self.waiting = b""
+
+    def finish(self):
+        os.kill(self.run().pid, signal.SIGTERM)
+        os.waitid(os.P_PID, self.run().pid, os.WEXITED | os.WNOWAIT)
+
+    def close(self):
+        if self.run():
+            self.source.close()
+
+
 class TestFile(SourceContract):
     connector = "file"
 
     @pytest.fixture
     def rig(self, tmp_path):
         return FileRig(tmp_path)
+
+
+class TestExec(SourceContract):
+    connector = "exec"
+
+    @pytest.fixture
+    def rig(self):
+        rig = ExecRig()
+        yield rig
+        rig.close()
 
 
 class TestStdin(SourceContract):
