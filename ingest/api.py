@@ -190,9 +190,7 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """A file that somebody wants to read without a source: its absolute path, symbolic links resolved; its device and
-    inode; its first bytes, decompressed (all of it, or at least 64 KiB).
-    """
+    """A file to be read without a source: absolute path without links, first bytes decompressed (all, or 64 KiB)."""
 
     path: str
     device: int
