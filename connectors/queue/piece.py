@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ingest.api import Flag, Int64s, LineBlock
+from ingest.api import Flag, Int64s, LineBlock, long_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,20 @@ class Piece:
         lengths = np.fromiter(map(len, values), np.int64, len(values))
         after = np.cumsum(lengths + 1)
         return cls(b"\n".join(values), after - lengths - 1, after - 1, after, int(after[-1]) if len(after) else 0)
+
+    @classmethod
+    def of_long_line(cls, head: bytes, length: int, partial: bool, max_line: int) -> Piece:
+        """Return a line that was too long to be kept.
+
+        Args:
+            head: its first bytes, at least `max_line + 1`.
+            length: its whole length, without what ends it.
+            partial: it ended without an end of line.
+            max_line: where to cut it.
+        """
+        span = length if partial else length + 1
+        lines = long_line(head, length, partial, span, 0, max_line)
+        return cls(head, lines.starts, lines.ends, lines.positions[1:], span, lines.flags, lines.dropped)
 
 
 def nothing() -> Piece:

@@ -18,7 +18,6 @@ from ingest.api import (
     StreamState,
     StreamStatus,
     Unavailable,
-    long_line,
     option,
 )
 from ingest.connectors.command.complaints import Complaints
@@ -230,11 +229,9 @@ class ExecSource(Source[ExecOptions]):
         """The run that an unterminated line belongs to is over."""
         held = self._queues.log(self._name).held
         if held.beyond:
-            length = len(held.data) + held.beyond
             limit = min(self._framing.max_line, len(held.data) - 1)
-            lines = long_line(held.data, length, True, length, 0, limit)
-            piece = Piece(held.data, lines.starts, lines.ends, lines.positions[1:], length, lines.flags, lines.dropped)
-            self._queues.add(self._name, piece)
+            length = len(held.data) + held.beyond
+            self._queues.add(self._name, Piece.of_long_line(held.data, length, True, limit))
             self._queues.log(self._name).hold(Held())
         elif held.data:
             self._feed(held.data, closing=True)

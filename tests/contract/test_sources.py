@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from importlib.metadata import entry_points
 
 import pytest
@@ -100,6 +101,43 @@ class ExecRig:
             self.source.close()
 
 
+class SyslogRig:
+    """One sender over a unix socket, which connects again when the source is there again."""
+
+    def __init__(self, directory):
+        self.clock = ManualClock()
+        self.path = directory / "log"
+        self.waiting = b""
+        self.sender = None
+
+    def build(self, context, **options):
+        self.source = build("syslog", context, listen=[f"unix-stream://{self.path}"], **options)
+        self.finish()
+        self.connect()
+        return self.source
+
+    def connect(self):
+        self.sender = socket.socket(socket.AF_UNIX)
+        self.sender.connect(str(self.path))
+        self.write(b"")
+
+    def write(self, data):
+        self.waiting += data
+        try:
+            if self.sender:
+                self.sender.sendall(self.waiting)
+                self.waiting = b""
+            elif self.path.exists():
+                self.connect()
+        except BrokenPipeError:
+            self.finish()
+
+    def finish(self):
+        if self.sender:
+            self.sender.close()
+            self.sender = None
+
+
 class TestFile(SourceContract):
     connector = "file"
 
@@ -116,6 +154,17 @@ class TestExec(SourceContract):
         rig = ExecRig()
         yield rig
         rig.close()
+
+
+class TestSyslog(SourceContract):
+    connector = "syslog"
+
+    @pytest.fixture
+    def rig(self, tmp_path):
+        rig = SyslogRig(tmp_path)
+        yield rig
+        rig.finish()
+        rig.source.close()
 
 
 class TestStdin(SourceContract):
