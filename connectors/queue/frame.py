@@ -114,11 +114,12 @@ def frames(data: bytes, last: bool) -> Iterator[Frame | Broken]:
 def read_frame(data: bytes, place: int) -> Frame | Broken:
     """Return the frame at `place`, of a segment after which nothing was appended."""
     prefix = data[place : place + PREFIX.size]
-    if len(prefix) < PREFIX.size or not data[place:].strip(b"\0"):
+    if len(prefix) < PREFIX.size:
         return Broken("torn", place, None)
     length, crc, own = PREFIX.unpack(prefix)
     if crc32c.crc32c(prefix[:8]) != own:
-        return Broken("damaged", place, None)
+        zeros = not data[place:].strip(b"\0")  # a power cut left the length of the file and not its bytes
+        return Broken("torn" if zeros else "damaged", place, None)
     begin, end = place + PREFIX.size, place + PREFIX.size + length
     payload = data[begin:end]
     if len(payload) < length:

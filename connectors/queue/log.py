@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.api import LineBlock, Stream, Unavailable
 
-from .frame import PREFIX, Broken, Frame, Held, lines_frame, lines_of, read_frame
+from .frame import PREFIX, Broken, Frame, Held, frames, lines_frame, lines_of, read_frame
 from .piece import Piece, merged, nothing
 from .segment import FULL, SUFFIX, Found, Segment, Writer, sync_directory
 
@@ -229,12 +229,11 @@ class Log:
         """Stand before the first lines of which anything is not acknowledged."""
         self._at = next((one for one in self._segments if one.end > position), self._segments[-1])
         self.position = self._at.begin
-        while self._place < self._at.size:
-            frame = _read(self._at.path, self._place)
-            if int(frame.head.get("end", 0)) > position:
+        for frame in frames(self._at.path.read_bytes(), True):
+            if isinstance(frame, Broken) or int(frame.head.get("end", 0)) > position:
                 break
             self.position = int(frame.head.get("end", self.position))
-            self._place += frame.next
+            self._place = frame.next
         self._sent = self.position
 
     def _let_go(self) -> None:
