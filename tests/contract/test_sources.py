@@ -9,6 +9,7 @@ import pytest
 
 from ingest.testing.clock import ManualClock
 from ingest.testing.source_contract import SourceContract
+from tests.builders.waiting import until
 
 
 def registered():
@@ -138,6 +139,45 @@ class SyslogRig:
             self.sender = None
 
 
+class HttpRig:
+    """A sender that posts whole lines, and at the end what is left. Nobody acknowledges here, so none is answered."""
+
+    def __init__(self):
+        self.clock = ManualClock()
+        self.waiting = b""
+        self.source = None
+        self.sources = []
+        self.senders = []
+
+    def build(self, context, **options):
+        self.source = build("http", context, listen="127.0.0.1:0", **options)
+        self.sources.append(self.source)
+        return self.source
+
+    def write(self, data):
+        whole, newline, self.waiting = (self.waiting + data).rpartition(b"\n")
+        if newline and self.source:
+            self.post(whole + newline)
+        else:
+            self.waiting = whole + newline + self.waiting
+
+    def post(self, body):
+        arrived = len(self.source._server.arrived)
+        self.senders.append(socket.create_connection(self.source.address))
+        self.senders[-1].sendall(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        until(lambda: len(self.source._server.arrived) > arrived)
+
+    def finish(self):
+        self.post(self.waiting)
+        self.waiting = b""
+
+    def close(self):
+        for source in self.sources:
+            source.close()
+        for sender in self.senders:
+            sender.close()
+
+
 class TestFile(SourceContract):
     connector = "file"
 
@@ -165,6 +205,30 @@ class TestSyslog(SourceContract):
         yield rig
         rig.finish()
         rig.source.close()
+
+
+class TestHttp(SourceContract):
+    connector = "http"
+    rereadable = False
+
+    @pytest.fixture
+    def rig(self):
+        rig = HttpRig()
+        yield rig
+        rig.close()
+
+    def test_an_unterminated_last_line_is_given_out_flagged_once_nothing_more_comes(self):
+        """A request says itself where it ends: its last line is whole, with a newline or without."""
+        source = self.start()
+        self.rig.write(b"whole\nhalf")
+        reading = self.read(source)
+
+        self.rig.finish()
+
+        assert reading.values == [b"whole"]
+        assert [(line.value, line.start, line.end, line.flag) for line in self.read(source).lines] == [
+            (b"half", 6, 11, None)
+        ]
 
 
 class TestStdin(SourceContract):

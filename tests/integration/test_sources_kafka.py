@@ -1,10 +1,12 @@
 """Sources that listen or run commands, with real senders, the real `ingest ship` and a real broker."""
 
+import gzip
 import json
 import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -176,3 +178,19 @@ while True:
     assert len(lives) >= 4
     for numbers in lives.values():
         assert numbers == list(range(len(numbers))), "no hole, no repeat, in order"
+
+
+def test_a_request_is_answered_once_its_lines_are_in_kafka(kafka, shipping):
+    port = free_port()
+    shipper, topic = shipping(f'type = "http"\nlisten = "127.0.0.1:{port}"')
+    connected(port)
+    lines = [b'{"n":%d}' % number for number in range(1000)]
+
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/", gzip.compress(b"\n".join(lines)), {"Content-Encoding": "gzip"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 200
+        assert [record.value for record in read_back(kafka, topic)] == lines
+
+    assert shipper.stop() == 0
