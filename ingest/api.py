@@ -47,9 +47,9 @@ from ingest.instants import (
     instants_of_numbers,
     instants_of_texts,
 )
-from ingest.lines import Assembler, Framing, Lines, long_line, split_lines
-from ingest.lines.options import LineOptions, MultilineOptions
+from ingest.lines import Assembler, Framing, Lines, cut, long_line, split_lines, wanted_lines
 from ingest.options import Duration, Options, Secret, Size, option
+from ingest.source_options import MultilineOptions, SourceOptions
 
 __all__ = [
     "Annotated",
@@ -72,7 +72,6 @@ __all__ = [
     "Instants",
     "Int64s",
     "LineBlock",
-    "LineOptions",
     "Lines",
     "MultilineOptions",
     "Options",
@@ -94,6 +93,7 @@ __all__ = [
     "Unavailable",
     "arrow_type",
     "check_calendar",
+    "cut",
     "instant_of_number",
     "instant_of_text",
     "instants_of_numbers",
@@ -102,25 +102,12 @@ __all__ = [
     "option",
     "split_lines",
     "type_name",
+    "wanted_lines",
 ]
 
 O = TypeVar("O", bound=Options)
 
 # ── sources ──────────────────────────────────────────────────────────────────
-
-
-class SourceOptions(LineOptions):
-    """What every [[source]] table has; a source's own `Options` extends it."""
-
-    name: Annotated[str, option("Names the source in logs, metrics and headers; unique in the file.", example="web")]
-    type: Annotated[str, option("Which source connector.", example="file")]
-    topic: Annotated[str, option("The Kafka topic that the lines go to.", example="app-logs")]
-    create_topics: Annotated[bool, option("Make the topic when it is missing; needs `partitions`.")] = False
-    partitions: Annotated[int | None, option("Partitions of a topic that is made.", example=4, ge=1)] = None
-    replication: Annotated[int, option("Replicas of a topic that is made; -1 leaves it to the broker.", ge=-1)] = -1
-    labels: Annotated[dict[str, str], option("Travels with the first record of each stream in a batch.")] = {}
-    linger: Annotated[Duration, option("A trickle of lines leaves after so long.")] = Duration(1.0)
-
 
 S = TypeVar("S", bound=SourceOptions)
 
@@ -184,9 +171,7 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """A file that somebody wants to read without a source: its absolute path, symbolic links resolved; its device and
-    inode; its first bytes, decompressed (all of it, or at least 64 KiB).
-    """
+    """A file to be read without a source: absolute path without links, first bytes decompressed (all, or 64 KiB)."""
 
     path: str
     device: int
@@ -227,6 +212,9 @@ class Source(abc.ABC, Generic[S]):
 
         Every stream makes progress over repeated calls: no stream may starve the others.
         """
+
+    def absorb(self) -> None:
+        """Keep what would else be lost, hand out nothing: called instead of `poll` while too much is on its way."""
 
     @abc.abstractmethod
     def next_poll(self) -> float:

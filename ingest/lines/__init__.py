@@ -10,6 +10,7 @@ Reading the same bytes again gives the same lines with the same positions, howev
 """
 
 from ingest.lines.assembler import Assembler
+from ingest.lines.events import wanted_lines
 from ingest.lines.framing import Framing, check_framing
 from ingest.lines.split import EMPTY, EXCLUDED, HOLE, PARTIAL, TRUNCATED, Lines, cut, long_line, split_lines
 
@@ -26,4 +27,5 @@ __all__ = [
     "cut",
     "long_line",
     "split_lines",
+    "wanted_lines",
 ]

@@ -33,6 +33,17 @@ def found_in(lines: pa.BinaryArray, expressions: Sequence[str]) -> Bools:
     return found
 
 
+def wanted_lines(chunk: bytes, starts: Int64s, ends: Int64s, framing: Framing) -> Bools:
+    """Return which of the lines [start, end) of `chunk`, cut already where they are too long, are to be sent."""
+    wanted = np.ones(len(starts), np.bool_)
+    if (framing.include or framing.exclude) and len(wanted):
+        lines = values(chunk, starts, ends)
+        if framing.include:
+            wanted = found_in(lines, framing.include)
+        wanted &= ~found_in(lines, framing.exclude)
+    return wanted
+
+
 def first_lines(chunk: bytes, starts: Int64s, ends: Int64s, forced: Bools, framing: Framing) -> Int64s:
     """Return which lines begin an event, int64[k] ascending; the first one always does.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.blocks import Bools, Flag, Int64s
 from ingest.lines.encoding import UTF_8, lines_as_text, mark_length, newline_width, newlines, text_of
-from ingest.lines.events import first_lines, found_in, values
+from ingest.lines.events import first_lines, wanted_lines
 from ingest.lines.framing import Framing
 
 EMPTY: Final = "empty_line"
@@ -192,13 +192,8 @@ def _events(rows: _Rows, size: int, framing: Framing, settled: bool) -> tuple[_R
 
 def _kept(rows: _Rows, framing: Framing, dropped: dict[str, int]) -> Bools:
     """Return which rows are wanted, judged by what would be sent; the next record's interval covers the others."""
-    kept = np.ones(len(rows.starts), np.bool_)
-    if (framing.include or framing.exclude) and len(kept):
-        lines = values(rows.data, rows.starts, rows.ends)
-        if framing.include:
-            kept = found_in(lines, framing.include)
-        kept &= ~found_in(lines, framing.exclude)
-        dropped[EXCLUDED] = len(kept) - int(np.count_nonzero(kept))
+    kept = wanted_lines(rows.data, rows.starts, rows.ends, framing)
+    dropped[EXCLUDED] = len(kept) - int(np.count_nonzero(kept))
     if framing.drop_empty:
         empty = kept & (rows.starts == rows.ends)
         dropped[EMPTY] = int(np.count_nonzero(empty))

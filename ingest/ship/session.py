@@ -163,7 +163,9 @@ class Session:
         share = max(_SHARE, self._around.max_inflight // (2 * len(self._sources)))
         for index, source in enumerate(self._sources):
             room = self._around.max_inflight - self._inflight
-            if room > 0 and self._around.clock.monotonic() >= self._due[index]:
+            if room <= 0:
+                source.absorb()
+            elif self._around.clock.monotonic() >= self._due[index]:
                 for block in source.poll(min(room, share)):
                     self._accept(block, source.options)
                 self._due[index] = self._around.clock.monotonic() + source.next_poll()

@@ -279,6 +279,18 @@ class SourceContract:
         assert source.finished()
         source.close()
 
+    def test_what_is_absorbed_is_handed_out_by_the_polls_that_follow(self) -> None:
+        """In its order, before what came later."""
+        source = self.start()
+        self.rig.write(b"a\nb")
+        source.absorb()
+        source.absorb()
+        self.rig.write(b"c\n")
+
+        assert self.read(source).values == [b"a", b"bc"]
+
+        source.close()
+
     # ── going on after a crash ──
 
     @pytest.mark.parametrize("acknowledged", [0, 1, 3, 6])

@@ -223,8 +223,8 @@ def test_small_blocks_of_several_streams_leave_together_after_the_linger():
 
 
 def test_a_full_batch_leaves_at_once_behind_what_came_before_it():
-    gathering = Gathering(most=10_000, limit=1000)
-    small, large = parcels(block(1, 0, 5), block(1, 5, 2000))
+    gathering = Gathering(most=100_000, limit=5000)
+    small, large = parcels(block(1, 0, 5), block(1, 5, 4000))
 
     assert gathering.add(small, 0.0) is None
     batch = gathering.add(large, 0.0)

@@ -113,6 +113,15 @@ def test_every_parser_is_told():
     assert sorted(SAMPLES) == sorted(line.split(" = ")[0] for line in points("ingest.parsers"))
 
 
+def test_every_source_is_told_with_a_configuration():
+    text = page("docs/sources.md")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    names = [line.split(" = ")[0] for line in points("ingest.sources")]
+
+    assert [name for name in names if f'type = "{name}"' not in sections.get(name, "")] == []
+    assert sorted(row[0].strip("`") for row in table(text, "source")) == sorted(names)
+
+
 def test_every_reason_in_quarantine_is_told():
     used = set()
     for path in modules():

@@ -63,11 +63,11 @@ DOORS = {
     "requests": ["connectors/filesystems"],
     "rich": ["ingest/cli"],
     "snappy": ["ingest/broker/wire/codecs.py"],
-    "starlette": ["ingest/service"],
+    "starlette": ["ingest/service", "connectors/http"],
     "structlog": ["ingest/service"],
     "typer": ["ingest/cli"],
     "urllib3": ["connectors/filesystems"],
-    "uvicorn": ["ingest/service"],
+    "uvicorn": ["ingest/service", "connectors/http"],
 }
 
 # Libraries that an extra brings.

@@ -226,6 +226,22 @@ def test_reading_stops_at_the_bound_and_goes_on_when_kafka_does(tmp_path, kafka)
     house.close()
 
 
+def test_at_the_bound_a_source_may_keep_what_would_be_lost(tmp_path, kafka, monkeypatch):
+    house = House(tmp_path, kafka, max_inflight=1 << 20)
+    absorbed = []
+    monkeypatch.setattr(FileSource, "absorb", lambda source: absorbed.append(source))
+    session = house.session()
+    house.steps(session)
+    assert absorbed == []
+    kafka.answers = False
+    house.write(b"x\n" * (1 << 20))
+
+    house.steps(session, count=20)
+
+    assert set(absorbed) == set(house.sources)
+    house.close()
+
+
 def test_a_trickle_lingers_and_several_streams_leave_together(tmp_path, kafka):
     house = House(tmp_path, kafka, linger=1.0)
     house.write(b"a\n", "a.log")

@@ -1,10 +1,10 @@
-"""The options of a source that say what its lines are."""
+"""The options that every source has."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from ingest.lines.framing import Framing, check_framing
+from ingest.lines import Framing, check_framing
 from ingest.options import Duration, Options, Size, option
 
 _JAVA = r"^(?:[ \t]|Caused by:|Suppressed:)"
@@ -44,9 +44,16 @@ class MultilineOptions(Options):
         return self.begins or "", self.continues or preset
 
 
-class LineOptions(Options):
-    """What a line is."""
+class SourceOptions(Options):
+    """What every [[source]] table has; a source's own `Options` extends it."""
 
+    name: Annotated[str, option("Names the source in logs, metrics and headers; unique in the file.", example="web")]
+    type: Annotated[str, option("Which source connector.", example="file")]
+    topic: Annotated[str, option("The Kafka topic that the lines go to.", example="app-logs")]
+    create_topics: Annotated[bool, option("Make the topic when it is missing; needs `partitions`.")] = False
+    partitions: Annotated[int | None, option("Partitions of a topic that is made.", example=4, ge=1)] = None
+    replication: Annotated[int, option("Replicas of a topic that is made; -1 leaves it to the broker.", ge=-1)] = -1
+    labels: Annotated[dict[str, str], option("Travels with the first record of each stream in a batch.")] = {}
     empty_lines: Annotated[Literal["send", "drop"], option("What happens to lines without a byte.")] = "send"
     max_line: Annotated[
         Size | None,
@@ -71,6 +78,7 @@ class LineOptions(Options):
     exclude_lines: Annotated[
         list[str], option("RE2 expressions: lines (events) in which one is found are not sent.", example=["^DEBUG"])
     ] = []
+    linger: Annotated[Duration, option("A trickle of lines leaves after so long.")] = Duration(1.0)
 
     def __post_init__(self) -> None:
         """Refuse encodings and expressions that can't be used."""

@@ -1,0 +1,1 @@
+"""Requests that bring lines: what is in them, and who answers."""
