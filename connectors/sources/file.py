@@ -23,6 +23,7 @@ from ingest.api import (
 from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
 from ingest.connectors.tail.paths import Globs
+from ingest.connectors.tail.plain import Plain
 from ingest.connectors.tail.reader import Changed, Chunk, read
 from ingest.connectors.tail.roster import Roster
 from ingest.connectors.tail.tailed import TailedFile, shown
@@ -214,7 +215,7 @@ class FileSource(Source[FileOptions]):
             self._reframe(file)
             return None
         try:
-            outcome = read(file, self._handles.open(file.key, file.path), _QUANTUM)
+            outcome = read(file, Plain(self._handles.open(file.key, file.path)), _QUANTUM)
         except OSError as error:
             self._trouble(file, error)
             return None

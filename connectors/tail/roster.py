@@ -11,8 +11,9 @@ from ingest.api import Framing, SourceContext, StreamState
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
 from .dormant import Dormant
 from .handles import Handles, Key
-from .identity import HEAD, TAIL, Mark
+from .identity import HEAD, TAIL, Content, Mark
 from .paths import Listing
+from .plain import Plain
 from .rotation import is_compressed, originals
 from .tailed import TailedFile, restore, shown
 
@@ -171,7 +172,7 @@ class Roster:
             path, found = newcomers[key]
             try:
                 fd = self._handles.open(key, path)
-                newcomer = Newcomer(path, key, found.st_size, found.st_mtime_ns, fd)
+                newcomer = Newcomer(path, key, found.st_size, found.st_mtime_ns, Plain(fd))
                 admitted = self._admit(newcomer, by_name, notes)
             except OSError as error:
                 notes[shown(path)] = f"not read: {error.strerror or error}"
@@ -189,9 +190,9 @@ class Roster:
             by_name[os.path.basename(file.name)].append(file)
 
     def _admit(self, file: Newcomer, by_name: dict[str, list[TailedFile]], notes: dict[str, str]) -> TailedFile | None:
-        head = os.pread(file.fd, HEAD, 0)
+        head = file.content.pread(HEAD, 0)
         live = [
-            (other, self._handles.get(other.key))
+            (other, None if (fd := self._handles.get(other.key)) is None else Plain(fd))
             for name in originals(file.path)
             for other in by_name.get(name, ())
             if other.known
@@ -204,7 +205,7 @@ class Roster:
                 return None
             case Skip(reason):
                 new = self._generation(file.path, file.key, file.size, reason)
-                self._mark(new, file.fd)
+                self._mark(new, file.content)
                 self._publish(new)
                 return new
             case Begin(reason, replaces):
@@ -216,16 +217,16 @@ class Roster:
         if not (self._from_end and self._first) or followed:
             return self._generation(file.path, file.key, 0, reason)
         start = max(0, file.size - _ALIGN)
-        last = os.pread(file.fd, file.size - start, start)
+        last = file.content.pread(file.size - start, start)
         place = last.rfind(b"\n") + 1
         position = start + place if place or start == 0 else file.size
         new = self._generation(file.path, file.key, position, "new: begins at its end")
-        self._mark(new, file.fd)
+        self._mark(new, file.content)
         self._publish(new)
         return new
 
     def _attach(self, known: TailedFile, file: Newcomer, reason: str) -> TailedFile | None:
-        tail = Mark.read(file.fd, known.position - min(TAIL, known.position), known.position)
+        tail = file.content.mark(known.position - min(TAIL, known.position), known.position)
         if tail is None:
             return None  # became shorter within the scan: the next one decides
         self.dormant.remove(known)
@@ -259,11 +260,11 @@ class Roster:
         self._generations[file.generation] = file
         return file
 
-    def _mark(self, file: TailedFile, fd: int) -> None:
+    def _mark(self, file: TailedFile, content: Content) -> None:
         """Set the marks of a generation that begins after the file's first byte."""
         position = file.position
-        file.head = Mark.of(os.pread(fd, min(HEAD, position), 0), min(HEAD, position))
-        file.tail = Mark.of(os.pread(fd, min(TAIL, position), max(0, position - TAIL)), position)
+        file.head = content.mark(0, min(HEAD, position)) or file.head
+        file.tail = content.mark(max(0, position - TAIL), position) or file.tail
 
     def _rest(self, file: TailedFile, why: str) -> None:
         if not file.known:  # nothing was handed out: there is nothing to remember

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from ingest.connectors.tail.identity import HEAD, TAIL, Evidence, Mark, decide, examine
+from ingest.connectors.tail.plain import Plain
 from ingest.connectors.tail.rotation import originals
 
 
@@ -60,7 +61,13 @@ def examined(tmp_path):
         fd = os.open(path, os.O_RDONLY)
         try:
             return decide(
-                examine(fd, kinship, Mark.of(old[:HEAD], min(HEAD, len(old))), Mark.of(old[-TAIL:], len(old)), len(old))
+                examine(
+                    Plain(fd),
+                    kinship,
+                    Mark.of(old[:HEAD], min(HEAD, len(old))),
+                    Mark.of(old[-TAIL:], len(old)),
+                    len(old),
+                )
             )
         finally:
             os.close(fd)
