@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -22,6 +23,7 @@ from ingest.api import (
 )
 from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
+from ingest.connectors.tail.identity import Content
 from ingest.connectors.tail.paths import Globs
 from ingest.connectors.tail.plain import Plain
 from ingest.connectors.tail.reader import Changed, Chunk, read
@@ -92,7 +94,7 @@ class FileSource(Source[FileOptions]):
         self._globs = Globs(options.paths, options.exclude)
         self._handles = Handles(bounded(options.open_files), self._reopenable)
         framing = Framing(context.max_line, options.empty_lines == "drop")
-        self._roster = Roster(context, framing, options.start_at == "end", self._handles)
+        self._roster = Roster(context, framing, options.start_at == "end", self._handles, options.close_after)
         self._ready: set[TailedFile] = set()
         self._warm: dict[Key, None] = {}
         self._scanned = False
@@ -112,8 +114,9 @@ class FileSource(Source[FileOptions]):
             self._peek()
         blocks = self._news()
         taken = 0
-        while taken < max_bytes and (turns := in_turn(self._ready)):
-            for file in turns:
+        while taken < max_bytes and (self._ready or self._roster.gzipped.busy):
+            taken += self._survey()
+            for file in in_turn(self._ready):
                 block = self._read(file)
                 taken += _QUANTUM if block is None else block.nbytes
                 blocks += [] if block is None else [block]
@@ -125,7 +128,7 @@ class FileSource(Source[FileOptions]):
 
     def next_poll(self) -> float:
         """See `Source.next_poll`."""
-        if self._ready or self._roster.news:
+        if self._ready or self._roster.news or self._roster.gzipped.busy:
             return 0.0
         pause = max(0.0, self._scan_at - self.context.clock.monotonic())
         return min(pause, self._nap) if self._warm else pause
@@ -138,7 +141,8 @@ class FileSource(Source[FileOptions]):
 
     def finished(self) -> bool:
         """See `Source.finished`."""
-        return self.context.once and self._scanned and not self._ready and not self._roster.news
+        left = self._ready or self._roster.news or self._roster.gzipped.busy
+        return self.context.once and self._scanned and not left
 
     def forgettable(self) -> Iterable[int]:
         """See `Source.forgettable`."""
@@ -196,13 +200,34 @@ class FileSource(Source[FileOptions]):
         patience = self.options.close_after
         if file.rotated:
             patience = Duration(0.0) if self.context.once else min(patience, self.options.rotated_after)
-        if not file.closing and idle >= patience:
+        if not file.closing and idle >= patience and file.finished:
             file.closing = True
             file.due = file.due or file.held
         if not file.listed and not file.due and not file.held and idle >= self.options.close_after:
             self._roster.retire(file, "gone, read to its end")
 
     # ── reading ──
+
+    def _survey(self) -> int:
+        """Give surveys of gzip files a turn; once all are done a scan decides what becomes of the files."""
+        work = self._roster.gzipped.turn(_QUANTUM)
+        if self._roster.gzipped.finished and not self._roster.gzipped.busy:
+            self._scan_at, self._scanned = self.context.clock.monotonic(), False
+        return work
+
+    def _content(self, file: TailedFile) -> Content | None:
+        """Return what the file holds; None = not in this turn.
+
+        Raises:
+            OSError: the file can't be read now.
+        """
+        fd = self._handles.open(file.key, file.path)
+        if file.packed is None:
+            return Plain(fd)
+        if not file.packed.fresh(os.fstat(fd)):
+            self._roster.loosen(file)
+            return None
+        return file.packed if file.packed.reach(fd, file.position - file.tail.length, _QUANTUM) else None
 
     def _read(self, file: TailedFile) -> LineBlock | None:
         """Give a file its turn."""
@@ -215,7 +240,8 @@ class FileSource(Source[FileOptions]):
             self._reframe(file)
             return None
         try:
-            outcome = read(file, Plain(self._handles.open(file.key, file.path)), _QUANTUM)
+            content = self._content(file)
+            outcome = None if content is None else read(file, content, _QUANTUM)
         except OSError as error:
             self._trouble(file, error)
             return None
@@ -226,10 +252,17 @@ class FileSource(Source[FileOptions]):
             return None
         if not file.due:
             self._ready.discard(file)
+            self._rest(file)
         if outcome is None:
             return None
         self._warm[file.key] = None
         return self._block(file, outcome)
+
+    def _rest(self, file: TailedFile) -> None:
+        """Let go of what it took to decompress a file; unless its last line is about to be given out."""
+        if file.packed is not None and not (file.held and file.finished):
+            file.packed.rest()
+            self._handles.close(file.key)
 
     def _reframe(self, file: TailedFile) -> None:
         """Changed options take effect once all that the old ones made is acknowledged: repeats must be identical."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ingest.api import Framing, SourceContext, StreamState
 
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
 from .dormant import Dormant
+from .gzipped import Gzip, Gzipped, Patience, Refuse, next_step
 from .handles import Handles, Key
 from .identity import HEAD, TAIL, Content, Mark
+from .names import Names
 from .paths import Listing
 from .plain import Plain
+from .relatives import Relatives
 from .rotation import is_compressed, originals
+from .survey import Surveyed
 from .tailed import TailedFile, restore, shown
+from .unpacked import Unpacked
 
 _ALIGN = 1 << 20
 _GONE_KEPT = 1000  # so that a storm of rotations can't grow the checkpoint without bound
+_QUIET = 1.0  # seconds that a gzip file must have been left alone before it is worth a look
 
 
 class Roster:
@@ -29,14 +34,21 @@ class Roster:
         framing: how lines of new generations are made.
         from_end: files never seen before begin at their end, if they were there before the source was.
         handles: open files.
+        damaged_after: seconds for which a gzip file that is not whole must have stayed so to count as damaged.
     """
 
-    def __init__(self, context: SourceContext, framing: Framing, from_end: bool, handles: Handles) -> None:
+    def __init__(
+        self, context: SourceContext, framing: Framing, from_end: bool, handles: Handles, damaged_after: float
+    ) -> None:
         self.live: dict[Key, TailedFile] = {}
         self.dormant = Dormant()
         self.notes: dict[str, str] = {}
         self.news: list[TailedFile] = []
         """Generations whose state must reach the checkpoint although nothing was read; the caller empties it."""
+        self._relatives = Relatives(self.live, self.dormant, handles)
+        self.gzipped = Gzipped(handles, self._relatives.wanted)
+        """Gzip files that no generation reads; the caller gives them turns."""
+        self._patience = Patience(0.0, 0.0, once=True) if context.once else Patience(_QUIET, damaged_after)
         self._context = context
         self._framing = framing
         self._from_end = from_end
@@ -67,27 +79,32 @@ class Roster:
         """Bring the roster up to date with a scan."""
         now = self._context.clock.monotonic()
         notes = {shown(path): f"not read: {why}" for path, why in (*listing.skipped.items(), *listing.failed.items())}
+        waits: dict[str, str] = {}
         newcomers: dict[Key, tuple[str, os.stat_result]] = {}
         seen: set[Key] = set()
         for path, found in listing.files.items():
             key = (found.st_dev, found.st_ino)
-            if is_compressed(path):
-                notes[shown(path)] = "not read: compressed files are not read as text"
-            elif key not in seen:  # else another name of the same file
+            if key not in seen:  # else another name of the same file
                 seen.add(key)
                 file = self.live.get(key)
-                if file is None or self._doubtful(file, path):
-                    newcomers[key] = (path, found)
-                else:
+                if file is not None and not self._doubtful(file, path, found):
                     self._spot(file, path, found, now)
+                elif not is_compressed(path):
+                    newcomers[key] = (path, found)
+                elif self._first or not self._context.once:
+                    self.gzipped.see(path, key, found, now, self._age(found), self._first)
         for file in [file for key, file in self.live.items() if key not in seen]:
             self._miss(file, listing, now)
+        self.gzipped.keep(seen)
         if newcomers and (self._first or not self._context.once):
             self._welcome(newcomers, set(map(os.path.basename, listing.files)), notes, now)
+        if self.gzipped:
+            self._unpack(notes, waits, now)
+        self._note_damage(notes)
         if self._first:
             self._give_up_absent()
         self._first = False
-        self._say(notes)
+        self._say(notes, waits)
 
     def end(self, file: TailedFile, reason: str) -> None:
         """End a generation whose bytes are no longer in the file: the next scan decides what the file is now."""
@@ -105,13 +122,22 @@ class Roster:
         """Begin a new generation where the file stands, with the options' framing; all before is acknowledged."""
         new = self._generation(file.path, file.key, file.position, "goes on with changed options")
         new.head, new.tail, new.sent = file.head, file.tail, file.position
-        new.rotated = file.rotated
+        new.rotated, new.compressed, new.packed = file.rotated, file.compressed, file.packed
         self._publish(new)
         new.size, new.modified, new.grown_at = file.size, file.modified, file.grown_at
         new.listed, new.due = file.listed, True
         self.live[new.key] = new
         self._rest(file, new.decision)
         return new
+
+    def loosen(self, file: TailedFile) -> None:
+        """A gzip file has changed: it is surveyed again, and then it is decided whether its generation goes on."""
+        del self.live[file.key]
+        file.packed, file.due = None, False
+        if file.known:
+            self.dormant.add(file)
+        else:
+            del self._generations[file.generation]
 
     def retire(self, file: TailedFile, why: str) -> None:
         """The file is gone and nothing of it is left to read: keep what is known of it, should it come back."""
@@ -132,8 +158,14 @@ class Roster:
 
     # ── one file ──
 
-    def _doubtful(self, file: TailedFile, path: str) -> bool:
-        """Drop a live file that may be another by now: nothing of it was read, its inode may be used again."""
+    def _doubtful(self, file: TailedFile, path: str, found: os.stat_result) -> bool:
+        """Drop a live file that may be another by now.
+
+        Either nothing of it was read and its inode may be used again, or it is gzip and was written to.
+        """
+        if file.packed is not None and not file.packed.fresh(found):
+            self.loosen(file)
+            return True
         if file.known or path == file.path or self._handles.get(file.key) is not None:
             return False
         del self.live[file.key]
@@ -165,15 +197,13 @@ class Roster:
         self, newcomers: dict[Key, tuple[str, os.stat_result]], names: set[str], notes: dict[str, str], now: float
     ) -> None:
         """Decide on each file that no live generation has; those with a known inode first, lest others take theirs."""
-        by_name: defaultdict[str, list[TailedFile]] = defaultdict(list)
-        for file in self.live.values():
-            by_name[os.path.basename(file.name)].append(file)
+        kin = self._relatives.names()
         for key in sorted(newcomers, key=lambda key: not self.dormant.has(key)):
             path, found = newcomers[key]
             try:
                 fd = self._handles.open(key, path)
-                newcomer = Newcomer(path, key, found.st_size, found.st_mtime_ns, Plain(fd))
-                admitted = self._admit(newcomer, by_name, notes)
+                newcomer = Newcomer(path, key, found.st_size, found.st_mtime_ns, Plain(fd), self._first)
+                admitted = self._admit(newcomer, self._relatives.of_plain(path, kin), notes)
             except OSError as error:
                 notes[shown(path)] = f"not read: {error.strerror or error}"
                 self._handles.close(key)
@@ -181,22 +211,63 @@ class Roster:
             if admitted is None:
                 self._handles.close(key)
                 continue
-            file = admitted
-            file.rotated = file.rotated or any(name in names for name in originals(path))
-            file.grown_at = now - max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
-            file.size, file.modified, file.due, file.unsettled = found.st_size, found.st_mtime_ns, True, True
-            file.until = found.st_size if self._context.once else None
-            self.live[key] = file
-            by_name[os.path.basename(file.name)].append(file)
+            self._enter(admitted, newcomer, now - self._age(found))
+            admitted.rotated = admitted.rotated or any(name in names for name in originals(path))
+            admitted.due = admitted.unsettled = True
+            kin.add(admitted)
 
-    def _admit(self, file: Newcomer, by_name: dict[str, list[TailedFile]], notes: dict[str, str]) -> TailedFile | None:
+    def _unpack(self, notes: dict[str, str], waits: dict[str, str], now: float) -> None:
+        """Decide on the gzip files that no generation reads: survey them, let them wait, or begin to read them."""
+        names: Names | None = None
+        for one in self.gzipped:
+            path = shown(one.path)
+            if one.trouble:
+                notes[path] = f"not read: {one.trouble}"
+            match next_step(one, now, self._patience):
+                case "wait":
+                    waits[path] = "waits: it is not whole yet"
+                case "survey":
+                    self.gzipped.survey(one)
+                    waits[path] = "waits: it is looked through"
+                case Refuse(reason):
+                    notes[path] = f"not read: {reason}"
+                case Surveyed() as seen:
+                    names = names or self._relatives.names()
+                    self._admit_gzip(one, seen, names, waits)
+
+    def _note_damage(self, notes: dict[str, str]) -> None:
+        for file in self.live.values():
+            if file.packed is not None and not file.finished:
+                notes[shown(file.path)] = f"not read beyond {file.size}: {file.packed.seen.ending.reason}"
+
+    def _admit_gzip(self, one: Gzip, seen: Surveyed, names: Names, waits: dict[str, str]) -> None:
+        if not seen.covers(self._relatives.needed(one.path, one.key, seen.head, names)):
+            self.gzipped.survey(one)  # what is known has changed since
+            return
+        newcomer = Newcomer(one.path, one.key, seen.length, one.found.st_mtime_ns, seen, one.early, True)
+        file = self._admit(newcomer, self._relatives.of_gzip(one.path, seen.head, names), waits)
+        if file is not None:
+            self.gzipped.drop(one.key)
+            self._enter(file, newcomer, one.changed_at)
+            file.packed = Unpacked(seen, one.found, file.framing.max_line + 1)
+            file.rotated, file.due = True, file.position < file.size
+            names.add(file)
+
+    def _enter(self, file: TailedFile, newcomer: Newcomer, grown_at: float) -> None:
+        """A newcomer was decided on: from now on it is live."""
+        file.grown_at = grown_at
+        file.size, file.modified, file.compressed = newcomer.size, newcomer.modified, newcomer.compressed
+        file.until = newcomer.size if self._context.once else None
+        self.live[file.key] = file
+
+    def _age(self, found: os.stat_result) -> float:
+        """Return how many seconds ago the file was written, as far as its mtime tells."""
+        return max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
+
+    def _admit(
+        self, file: Newcomer, live: Sequence[tuple[TailedFile, Content | None]], notes: dict[str, str]
+    ) -> TailedFile | None:
         head = file.content.pread(HEAD, 0)
-        live = [
-            (other, None if (fd := self._handles.get(other.key)) is None else Plain(fd))
-            for name in originals(file.path)
-            for other in by_name.get(name, ())
-            if other.known
-        ]
         match admit(file, self.dormant.candidates(shown(file.path), file.key, head, self._first), live):
             case Resume(known, reason):
                 return self._attach(known, file, reason)
@@ -204,23 +275,29 @@ class Roster:
                 notes[shown(file.path)] = f"waits: a rotated copy of {original.name}, which is being read"
                 return None
             case Skip(reason):
-                new = self._generation(file.path, file.key, file.size, reason)
-                self._mark(new, file.content)
-                self._publish(new)
-                return new
+                return self._behind(file, reason)
             case Begin(reason, replaces):
                 return self._begin(file, reason, replaces)
 
     def _begin(self, file: Newcomer, reason: str, replaces: bool) -> TailedFile:
         # A path that was followed before goes on from the beginning: its file was rotated while nobody looked.
         followed = replaces or shown(file.path) in self._followed
-        if not (self._from_end and self._first) or followed:
+        if not (self._from_end and file.early) or followed:
             return self._generation(file.path, file.key, 0, reason)
+        if file.compressed:
+            return self._behind(file, "new: begins at its end")
         start = max(0, file.size - _ALIGN)
         last = file.content.pread(file.size - start, start)
         place = last.rfind(b"\n") + 1
         position = start + place if place or start == 0 else file.size
         new = self._generation(file.path, file.key, position, "new: begins at its end")
+        self._mark(new, file.content)
+        self._publish(new)
+        return new
+
+    def _behind(self, file: Newcomer, reason: str) -> TailedFile:
+        """Begin a generation at the file's end."""
+        new = self._generation(file.path, file.key, file.size, reason)
         self._mark(new, file.content)
         self._publish(new)
         return new
@@ -286,8 +363,9 @@ class Roster:
         file.known = True
         self.news.append(file)
 
-    def _say(self, notes: dict[str, str]) -> None:
+    def _say(self, notes: dict[str, str], waits: dict[str, str]) -> None:
+        """Log what is new; that a file waits for something which comes by itself is for the status alone."""
         for path, note in notes.items():
             if self.notes.get(path) != note:
                 self._context.event(note, path=path)
-        self.notes = notes
+        self.notes = {**waits, **notes}
