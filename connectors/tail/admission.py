@@ -124,7 +124,7 @@ def is_twin(file: Newcomer, original: TailedFile, content: Content | None) -> bo
     if original.compressed:
         return original.due or is_prefix(file, original, None)
     if content is None or not original.evidence.matches(content):
-        return True  # it was truncated a moment ago, or is out of reach: the next scan sees clearer
+        return True  # it was truncated a moment ago: the next scan sees clearer
     return file.size <= content.size() and _same_ends(file, content)
 
 

@@ -57,7 +57,7 @@ class Dormant:
             index.remove(file)
 
     def candidates(self, path: str, key: Key, head: bytes, first: bool) -> list[Candidate]:
-        """Return what a file might be, the likeliest first; of several that knew its inode only the latest.
+        """Return what a file might be, the likeliest first; of several that knew its inode the latest, or all by name.
 
         Args:
             path: where the file is, as `shown`.
@@ -66,13 +66,14 @@ class Dormant:
             first: this is the first scan after a start; a compressed file may turn up under another inode at any time.
         """
         found: dict[int, Candidate] = {}
-        for other in self._by_inode.find(key[1]):
-            found[other.generation] = Candidate(other, "inode" if other.key == key else "device")
+        by_inode = sorted(self._by_inode.find(key[1]), key=lambda other: -other.serial)
+        for other in [other for other in by_inode if other.key == key][:1]:
+            found[other.generation] = Candidate(other, "inode")
+        for other in [other for other in by_inode if other.key != key]:
+            found[other.generation] = Candidate(other, "device")
         for other in self._by_name.originals(path):
             found.setdefault(other.generation, Candidate(other, "copy"))
         if (first or is_compressed(path)) and len(head) == HEAD:
             for other in self._by_head.find(Mark.of(head, HEAD).digest):
                 found.setdefault(other.generation, Candidate(other, "content"))
-        ranked = sorted(found.values(), key=lambda one: (_ORDER[one.kinship], -one.file.serial))
-        inodes = [one for one in ranked if one.kinship == "inode"]
-        return inodes[:1] + ranked[len(inodes) :]
+        return sorted(found.values(), key=lambda one: (_ORDER[one.kinship], -one.file.serial))

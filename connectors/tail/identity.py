@@ -82,7 +82,7 @@ class Evidence:
         read: position up to which the known file was handed out: it is not shorter.
         size: the file's size in bytes.
         head: its head has the mark.
-        tail: so have the bytes before the position.
+        tail: so have the bytes before the position; not looked at where the head is another.
     """
 
     kinship: Kinship
@@ -126,4 +126,5 @@ def decide(seen: Evidence) -> Decision:
 
 def examine(content: Content, kinship: Kinship, head: Mark, tail: Mark, read: int) -> Evidence:
     """Look at a file; the other arguments are what is known of the known one."""
-    return Evidence(kinship, head.length, read, content.size(), head.matches(content), tail.matches(content))
+    begins_alike = head.matches(content)
+    return Evidence(kinship, head.length, read, content.size(), begins_alike, begins_alike and tail.matches(content))

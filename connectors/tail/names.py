@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from .rotation import is_compressed, originals, plain_name
+from .rotation import family, is_compressed, originals, plain_name
 from .tailed import TailedFile, shown
 
 
@@ -34,23 +34,24 @@ class Index:
 
 
 class Names:
-    """Generations by the name that their file had at first, and by the one that it has now, without ".gz"."""
+    """Generations by the name that their file had at first and the one that it has now, without what rotation added."""
 
     def __init__(self, files: Iterable[TailedFile] = ()) -> None:
         self._born = Index(lambda file: plain_name(file.name))
+        self._family = Index(lambda file: family(file.name))
         self._now = Index(lambda file: plain_name(shown(file.path)))
         for file in files:
             self.add(file)
 
     def add(self, file: TailedFile) -> None:
         """Take one in; its path must not change until it is removed."""
-        self._born.add(file)
-        self._now.add(file)
+        for index in (self._born, self._family, self._now):
+            index.add(file)
 
     def remove(self, file: TailedFile) -> None:
         """Take one out."""
-        self._born.remove(file)
-        self._now.remove(file)
+        for index in (self._born, self._family, self._now):
+            index.remove(file)
 
     def originals(self, path: str) -> list[TailedFile]:
         """Return the generations of which a file at `path` may be a copy: rotated, compressed, or unpacked again."""
@@ -61,7 +62,7 @@ class Names:
         for original in originals(name):
             yield from self._born.find(original)
         if is_compressed(path):
-            for original in (name, *originals(name)):
-                yield from (*self._born.find(original), *self._now.find(original))
+            # Renamed and compressed between two looks: which number it had before can't be told.
+            yield from (*self._family.find(family(path)), *self._now.find(name))
         else:
             yield from (other for other in self._now.find(name) if other.compressed)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from .admission import alike
 from .dormant import Dormant
 from .handles import Handles, Key
-from .identity import TAIL, Content
+from .identity import TAIL, Content, Mark
 from .names import Names
 from .plain import Plain
 from .survey import Span
@@ -37,7 +37,8 @@ class Relatives:
 
     def of_gzip(self, path: str, head: bytes, names: Names) -> list[Relative]:
         """Return the live generations of which a gzip file with that head may have been made."""
-        return [(file, self._at_hand(file)) for file in names.originals(shown(path)) if alike(file, head)]
+        found = [file for file in names.originals(shown(path)) if alike(file, head)]
+        return [(file, None if file.compressed else _Closed(file, self._handles)) for file in found]
 
     def needed(self, path: str, key: Key, head: bytes, names: Names) -> set[Span]:
         """Return of which spans of a gzip file marks are needed to decide on it now.
@@ -55,13 +56,25 @@ class Relatives:
     def _asleep(self, path: str, key: Key, head: bytes) -> list[TailedFile]:
         return [candidate.file for candidate in self._dormant.candidates(shown(path), key, head, False)]
 
-    def _at_hand(self, file: TailedFile) -> Content | None:
-        if file.compressed:
-            return None
-        try:
-            return Plain(self._handles.open(file.key, file.path))
-        except OSError:
-            return None
+
+class _Closed:
+    """The content of a plain file that is opened for each look: there may be room for one open file only."""
+
+    def __init__(self, file: TailedFile, handles: Handles) -> None:
+        self._file = file
+        self._handles = handles
+
+    def size(self) -> int:
+        return self._open().size()
+
+    def pread(self, length: int, start: int) -> bytes:
+        return self._open().pread(length, start)
+
+    def mark(self, start: int, end: int) -> Mark | None:
+        return self._open().mark(start, end)
+
+    def _open(self) -> Plain:
+        return Plain(self._handles.open(self._file.key, self._file.path))
 
 
 def _spans(files: Iterable[TailedFile], head: bytes) -> set[Span]:

@@ -82,6 +82,7 @@ class Roster:
         waits: dict[str, str] = {}
         newcomers: dict[Key, tuple[str, os.stat_result]] = {}
         seen: set[Key] = set()
+        packed: set[Key] = set()
         for path, found in listing.files.items():
             key = (found.st_dev, found.st_ino)
             if key not in seen:  # else another name of the same file
@@ -91,11 +92,13 @@ class Roster:
                     self._spot(file, path, found, now)
                 elif not is_compressed(path):
                     newcomers[key] = (path, found)
-                elif self._first or not self._context.once:
-                    self.gzipped.see(path, key, found, now, self._age(found), self._first)
+                else:
+                    packed.add(key)
+                    if self._first or not self._context.once:
+                        self.gzipped.see(path, key, found, now, self._age(found), self._first)
         for file in [file for key, file in self.live.items() if key not in seen]:
             self._miss(file, listing, now)
-        self.gzipped.keep(seen)
+        self.gzipped.keep(packed)
         if newcomers and (self._first or not self._context.once):
             self._welcome(newcomers, set(map(os.path.basename, listing.files)), notes, now)
         if self.gzipped:
@@ -233,7 +236,10 @@ class Roster:
                     notes[path] = f"not read: {reason}"
                 case Surveyed() as seen:
                     names = names or self._relatives.names()
-                    self._admit_gzip(one, seen, names, waits)
+                    try:
+                        self._admit_gzip(one, seen, names, waits)
+                    except OSError:
+                        waits[path] = "waits: what it may have been made of is out of reach"
 
     def _note_damage(self, notes: dict[str, str]) -> None:
         for file in self.live.values():

@@ -30,3 +30,9 @@ def is_compressed(path: str) -> bool:
 def plain_name(path: str) -> str:
     """Return the file name (not path) that a file has or, if the name says that it is compressed, had before."""
     return os.path.basename(path).removesuffix(_GZIP)
+
+
+def family(path: str) -> str:
+    """Return the file name that all rotated forms of one file have in common, compressed ones too."""
+    name = plain_name(path)
+    return next(originals(name), name)
