@@ -179,7 +179,10 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """One stream for `ingest status`: where it is, how far behind, and why it was last resumed or reread."""
+    """One stream for `ingest status`: where it is, how far behind, and why it was last resumed or reread.
+
+    Generation 0 is a file that should be read and is not: `decision` says why.
+    """
 
     generation: int
     path: str

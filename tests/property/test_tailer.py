@@ -1,8 +1,8 @@
 """Random lives of log files against a list in memory.
 
 A model knows what each content ("life") of each file was; the real source, ledger and reader work on real files. Blocks
-are sent, acknowledged out of order, saved, lost in crashes and read again, as they are in the product. Rotated files are
-compressed, sometimes in two goes, and sometimes anew because somebody wrote to the original meanwhile.
+are sent, acknowledged out of order, saved, lost in crashes and read again, as they are in the product. Rotated files
+are compressed, sometimes in two goes, and sometimes anew because somebody wrote to the original meanwhile.
 
 What is proven for each random history:
   * every record holds exactly the bytes of its interval, and a repeat is identical to its first copy;
