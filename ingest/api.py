@@ -179,10 +179,7 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """One stream for `ingest status`: where it is, how far behind, and why it was last resumed or reread.
-
-    Generation 0 is a file that should be read and is not: `decision` says why.
-    """
+    """One stream for `ingest status`: where it is, how far behind, why last resumed; generation 0: why it is not read."""
 
     generation: int
     path: str

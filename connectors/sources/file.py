@@ -45,8 +45,8 @@ class FileOptions(SourceOptions):
     paths: Annotated[
         list[str],
         option(
-            "Absolute globs of the files to read; `**` stands for any number of directories. Symbolic links are not "
-            "followed.",
+            "Absolute globs of the files to read; `**` stands for any number of directories. Files named .gz are "
+            "decompressed; match rotated files too, none is read twice. Symbolic links are not followed.",
             example=["/var/log/app/*.log"],
         ),
     ]
@@ -58,7 +58,11 @@ class FileOptions(SourceOptions):
         option("Where files never seen before begin. Files that turn up later are read from their beginning."),
     ] = "beginning"
     close_after: Annotated[
-        Duration, option("No growth for so long: an unterminated last line is given out, flagged.")
+        Duration,
+        option(
+            "No growth for so long: an unterminated last line is given out, flagged; a gzip file that is not whole is "
+            "damaged."
+        ),
     ] = Duration(300.0)
     rotated_after: Annotated[
         Duration, option("The same for a file that was renamed or deleted, once it has not grown for so long.")
