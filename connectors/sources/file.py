@@ -46,13 +46,17 @@ class FileOptions(SourceOptions):
         list[str],
         option(
             "Absolute globs of the files to read; `**` stands for any number of directories. Files named .gz are "
-            "decompressed; match rotated files too, none is read twice. Symbolic links are not followed.",
+            "decompressed; match rotated files too, none is read twice.",
             example=["/var/log/app/*.log"],
         ),
     ]
     exclude: Annotated[
         list[str], option("Absolute globs of files not to read.", example=["/var/log/app/debug*.log"])
     ] = []
+    follow_symlinks: Annotated[
+        bool,
+        option("Links to files are followed, such as those in /var/log/containers; links to directories never are."),
+    ] = False
     start_at: Annotated[
         Literal["beginning", "end"],
         option("Where files never seen before begin. Files that turn up later are read from their beginning."),
@@ -95,8 +99,8 @@ class FileSource(Source[FileOptions]):
 
     def __init__(self, options: FileOptions, context: SourceContext) -> None:
         super().__init__(options, context)
-        self._globs = Globs(options.paths, options.exclude)
-        self._handles = Handles(bounded(options.open_files), self._reopenable)
+        self._globs = Globs(options.paths, options.exclude, options.follow_symlinks)
+        self._handles = Handles(bounded(options.open_files), self._reopenable, options.follow_symlinks)
         framing = Framing(context.max_line, options.empty_lines == "drop")
         self._roster = Roster(context, framing, options.start_at == "end", self._handles, options.close_after)
         self._ready: set[TailedFile] = set()
@@ -169,7 +173,7 @@ class FileSource(Source[FileOptions]):
         cls, options: FileOptions, states: Sequence[StreamState], files: Sequence[FileFacts]
     ) -> Mapping[str, str]:
         """See `Source.claimed`."""
-        return claims(Globs(options.paths, options.exclude).expand(), states, files)
+        return claims(Globs(options.paths, options.exclude, options.follow_symlinks).expand(), states, files)
 
     # ── looking ──
 

@@ -85,17 +85,17 @@ class Roster:
         packed: set[Key] = set()
         for path, found in listing.files.items():
             key = (found.st_dev, found.st_ino)
-            if key not in seen:  # else another name of the same file
-                seen.add(key)
-                file = self.live.get(key)
-                if file is not None and not self._doubtful(file, path, found):
-                    self._spot(file, path, found, now)
-                elif not is_compressed(path):
-                    newcomers[key] = (path, found)
-                else:
-                    packed.add(key)
-                    if self._first or not self._context.once:
-                        self.gzipped.see(path, key, found, now, self._age(found), self._first)
+            if key in seen:  # another name of the same file
+                continue
+            seen.add(key)
+            if self._meet(path, key, found, listing, now):
+                continue
+            if not is_compressed(path):
+                newcomers[key] = (path, found)
+                continue
+            packed.add(key)
+            if self._first or not self._context.once:
+                self.gzipped.see(path, key, found, now, self._age(found), self._first)
         for file in [file for key, file in self.live.items() if key not in seen]:
             self._miss(file, listing, now)
         self.gzipped.keep(packed)
@@ -160,6 +160,16 @@ class Roster:
                     del self._generations[file.generation]
 
     # ── one file ──
+
+    def _meet(self, path: str, key: Key, found: os.stat_result, listing: Listing, now: float) -> bool:
+        """Take note of what the scan saw of a live file; return False where it is none, or may be another by now."""
+        file = self.live.get(key)
+        if file is not None and listing.leads(file.path, key):
+            path = file.path  # of several names the one that it has had before
+        if file is None or self._doubtful(file, path, found):
+            return False
+        self._spot(file, path, found, now)
+        return True
 
     def _doubtful(self, file: TailedFile, path: str, found: os.stat_result) -> bool:
         """Drop a live file that may be another by now.
