@@ -44,6 +44,10 @@ class Dormant:
         """Whether a generation was last seen under that device and inode."""
         return any(file.key == key for file in self._by_inode.find(key[1]))
 
+    def at(self, key: Key) -> list[TailedFile]:
+        """Return the generations that were last seen under that device and inode."""
+        return [file for file in self._by_inode.find(key[1]) if file.key == key]
+
     def add(self, file: TailedFile) -> None:
         """Remember a generation; what it is found by must not change until it is removed."""
         self._all[file.generation] = file

@@ -108,6 +108,11 @@ class Gzipped:
         """Whether a survey is under way."""
         return any(one.survey is not None for one in self._files.values())
 
+    @property
+    def undecided(self) -> bool:
+        """Whether it is still open of a file that was there at the start whose content it is."""
+        return any(one.early and one.seen is None and not one.trouble for one in self._files.values())
+
     def see(self, path: str, key: Key, found: os.stat_result, now: float, idle: float, early: bool) -> None:
         """Take note that a scan saw a file; `idle` seconds ago it was written, as far as its mtime tells."""
         if key in self._files:

@@ -9,17 +9,15 @@ from ingest.api import Framing, SourceContext, StreamState
 
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
 from .dormant import Dormant
-from .gzipped import Gzip, Gzipped, Patience, Refuse, next_step
+from .gzipped import Gzipped, Patience
 from .handles import Handles, Key
 from .identity import HEAD, TAIL, Content, Mark
-from .names import Names
 from .paths import Listing
 from .plain import Plain
-from .relatives import Relatives
+from .relatives import Relative, Relatives
 from .rotation import is_compressed, originals
-from .survey import Surveyed
 from .tailed import TailedFile, restore, shown
-from .unpacked import Unpacked
+from .unpacking import Hands, Unpacking
 
 _ALIGN = 1 << 20
 _GONE_KEPT = 1000  # so that a storm of rotations can't grow the checkpoint without bound
@@ -48,7 +46,9 @@ class Roster:
         self._relatives = Relatives(self.live, self.dormant, handles)
         self.gzipped = Gzipped(handles, self._relatives.wanted)
         """Gzip files that no generation reads; the caller gives them turns."""
-        self._patience = Patience(0.0, 0.0, once=True) if context.once else Patience(_QUIET, damaged_after)
+        patience = Patience(0.0, 0.0, once=True) if context.once else Patience(_QUIET, damaged_after)
+        hands = Hands(self._admit, self._attach, self._enter, self._publish)
+        self._unpacking = Unpacking(self.gzipped, self.dormant, self._relatives, handles, patience, hands)
         self._context = context
         self._framing = framing
         self._from_end = from_end
@@ -57,6 +57,8 @@ class Roster:
         self._followed: set[str] = set()
         self._serial = 0
         self._first = True
+        self._complete = False
+        """The first scan and all that came of it are over: what was not found by then is gone."""
 
     def resume(self, states: Sequence[StreamState]) -> None:
         """Take up what the checkpoint remembers; see `Source.resume`."""
@@ -101,12 +103,12 @@ class Roster:
         self.gzipped.keep(packed)
         if newcomers and (self._first or not self._context.once):
             self._welcome(newcomers, set(map(os.path.basename, listing.files)), notes, now)
-        if self.gzipped:
-            self._unpack(notes, waits, now)
+        self._unpacking.decide(now, notes, waits)
         self._note_damage(notes)
-        if self._first:
-            self._give_up_absent()
         self._first = False
+        if not self._complete and not self.gzipped.undecided:
+            self._complete = True
+            self._give_up_absent()
         self._say(notes, waits)
 
     def end(self, file: TailedFile, reason: str) -> None:
@@ -125,7 +127,8 @@ class Roster:
         """Begin a new generation where the file stands, with the options' framing; all before is acknowledged."""
         new = self._generation(file.path, file.key, file.position, "goes on with changed options")
         new.head, new.tail, new.sent = file.head, file.tail, file.position
-        new.rotated, new.compressed, new.packed = file.rotated, file.compressed, file.packed
+        new.rotated, new.compressed = file.rotated, file.compressed
+        new.version, new.length, new.packed = file.version, file.length, file.packed
         self._publish(new)
         new.size, new.modified, new.grown_at = file.size, file.modified, file.grown_at
         new.listed, new.due = file.listed, True
@@ -229,50 +232,16 @@ class Roster:
             admitted.due = admitted.unsettled = True
             kin.add(admitted)
 
-    def _unpack(self, notes: dict[str, str], waits: dict[str, str], now: float) -> None:
-        """Decide on the gzip files that no generation reads: survey them, let them wait, or begin to read them."""
-        names: Names | None = None
-        for one in self.gzipped:
-            path = shown(one.path)
-            if one.trouble:
-                notes[path] = f"not read: {one.trouble}"
-            match next_step(one, now, self._patience):
-                case "wait":
-                    waits[path] = "waits: it is not whole yet"
-                case "survey":
-                    self.gzipped.survey(one)
-                    waits[path] = "waits: it is looked through"
-                case Refuse(reason):
-                    notes[path] = f"not read: {reason}"
-                case Surveyed() as seen:
-                    names = names or self._relatives.names()
-                    try:
-                        self._admit_gzip(one, seen, names, waits)
-                    except OSError:
-                        waits[path] = "waits: what it may have been made of is out of reach"
-
     def _note_damage(self, notes: dict[str, str]) -> None:
         for file in self.live.values():
             if file.packed is not None and not file.finished:
                 notes[shown(file.path)] = f"not read beyond {file.size}: {file.packed.seen.ending.reason}"
 
-    def _admit_gzip(self, one: Gzip, seen: Surveyed, names: Names, waits: dict[str, str]) -> None:
-        if not seen.covers(self._relatives.needed(one.path, one.key, seen.head, names)):
-            self.gzipped.survey(one)  # what is known has changed since
-            return
-        newcomer = Newcomer(one.path, one.key, seen.length, one.found.st_mtime_ns, seen, one.early, True)
-        file = self._admit(newcomer, self._relatives.of_gzip(one.path, seen.head, names), waits)
-        if file is not None:
-            self.gzipped.drop(one.key)
-            self._enter(file, newcomer, one.changed_at)
-            file.packed = Unpacked(seen, one.found, file.framing.max_line + 1)
-            file.rotated, file.due = True, file.position < file.size
-            names.add(file)
-
     def _enter(self, file: TailedFile, newcomer: Newcomer, grown_at: float) -> None:
         """A newcomer was decided on: from now on it is live."""
         file.grown_at = grown_at
-        file.size, file.modified, file.compressed = newcomer.size, newcomer.modified, newcomer.compressed
+        file.size, file.modified = newcomer.size, newcomer.modified
+        file.compressed, file.packed = newcomer.compressed, None
         file.until = newcomer.size if self._context.once else None
         self.live[file.key] = file
 
@@ -280,9 +249,7 @@ class Roster:
         """Return how many seconds ago the file was written, as far as its mtime tells."""
         return max(0.0, self._context.clock.now() - found.st_mtime_ns / 1e9)
 
-    def _admit(
-        self, file: Newcomer, live: Sequence[tuple[TailedFile, Content | None]], notes: dict[str, str]
-    ) -> TailedFile | None:
+    def _admit(self, file: Newcomer, live: Sequence[Relative], notes: dict[str, str]) -> TailedFile | None:
         head = file.content.pread(HEAD, 0)
         match admit(file, self.dormant.candidates(shown(file.path), file.key, head, self._first), live):
             case Resume(known, reason):
@@ -369,7 +336,7 @@ class Roster:
         self._publish(file)
 
     def _give_up_absent(self) -> None:
-        """Note since when the files are gone that the checkpoint remembers and the first scan did not see."""
+        """Note since when the files are gone that the checkpoint remembers and nothing was found of."""
         for file in self.dormant:
             if file.gone is None:
                 file.gone, file.decision = self._context.clock.now(), "gone"

@@ -6,9 +6,10 @@ The bytes of a member are proven by its end, so a file is decided on only after 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from .gunzip import Ending, Gunzip
 from .identity import HEAD, TAIL, Mark
@@ -17,6 +18,39 @@ Span: TypeAlias = tuple[int, int]
 """Positions [start, end)."""
 
 _PIECE: Final = 256 << 10
+_TRAILER: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """By what a whole file is known to be as it was at its survey, also by a later process.
+
+    Attributes:
+        size: of the file, in bytes.
+        modified: its mtime in ns.
+        trailer: its last bytes in hex: the last member's CRC and length.
+    """
+
+    size: int
+    modified: int
+    trailer: str
+
+    @classmethod
+    def of(cls, fd: int) -> Self:
+        """Return that of an open file; raises OSError."""
+        found = os.fstat(fd)
+        trailer = os.pread(fd, _TRAILER, max(0, found.st_size - _TRAILER))
+        return cls(found.st_size, found.st_mtime_ns, trailer.hex())
+
+    def to_json(self) -> list[Any]:
+        """Return what `from_json` reads."""
+        return [self.size, self.modified, self.trailer]
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Raise TypeError or ValueError for anything that `to_json` does not return."""
+        size, modified, trailer = value
+        return cls(int(size), int(modified), str(trailer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +74,12 @@ class Surveyed:
     last: bytes
     marks: Mapping[Span, Mark]
     spans: frozenset[Span]
+
+    @classmethod
+    def recalled(cls, length: int, mark: Mark) -> Self:
+        """Return what is left to know of a file that an earlier process surveyed: that it is whole, and one mark."""
+        span = (mark.end - mark.length, mark.end)
+        return cls(length, Ending(True, False, ""), b"", b"", {span: mark}, frozenset([span]))
 
     def covers(self, spans: Iterable[Span]) -> bool:
         """Whether `mark` can tell of each of these spans."""

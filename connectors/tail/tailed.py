@@ -12,6 +12,7 @@ from ingest.api import Framing, StateDamaged, StreamState
 
 from .handles import Key
 from .identity import Mark
+from .survey import Version
 from .unpacked import Unpacked
 
 _TRAIL: Final = 16  # reads, so at least a tenth of a second: a copy is truncated sooner after it was made
@@ -58,6 +59,8 @@ class TailedFile:
         reframe_at: from this position on a new generation with the options' framing may begin; None = no need.
         served: when it last had its turn.
         compressed: the file that it was last seen in is gzip; `size` and all positions are of its content.
+        length: of its content, and
+        version: what the file was, when it was surveyed; None where it was not whole.
         packed: how such a file is read, while it is live.
     """
 
@@ -92,6 +95,8 @@ class TailedFile:
     reframe_at: int | None = None
     served: int = 0
     compressed: bool = False
+    length: int = 0
+    version: Version | None = None
     packed: Unpacked | None = None
 
     @property
@@ -157,10 +162,20 @@ class TailedFile:
             "tail": self.evidence.to_json(),
         }
         if self.compressed:
-            state["compressed"] = True
+            state["compressed"] = None if self.version is None else [self.length, *self.version.to_json()]
         if self.gone is not None:
             state["gone"] = self.gone
         return state
+
+
+def _surveyed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is remembered of a gzip file; raises TypeError or ValueError for what `state` did not make."""
+    if "compressed" not in state:
+        return {}
+    if state["compressed"] is None:
+        return {"compressed": True}
+    length, *version = state["compressed"]
+    return {"compressed": True, "length": int(length), "version": Version.from_json(version)}
 
 
 def restore(saved: StreamState) -> TailedFile:
@@ -191,7 +206,7 @@ def restore(saved: StreamState) -> TailedFile:
             gone=None if state.get("gone") is None else float(state["gone"]),
             read_to=saved.position,
             listed=False,
-            compressed=bool(state.get("compressed", False)),
+            **_surveyed(state),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StateDamaged(

@@ -8,6 +8,8 @@ import pytest
 
 from ingest.api import Flag
 from ingest.connectors.sources import file as module
+from ingest.connectors.tail import roster
+from ingest.connectors.tail.gunzip import Gunzip
 from tests.unit.test_file_source import MAX_LINE, Tail
 
 
@@ -171,6 +173,53 @@ def test_two_rotated_files_that_begin_alike_are_told_apart(tail):
     tail.start()
 
     assert read(settle(tail)) == [*header.split(), b"two"]
+
+
+def test_what_was_looked_through_is_not_looked_through_again_after_a_restart(tail, monkeypatch):
+    tail = tail()
+    tail.write("app.log", LONG)
+    tail.poll()
+    compress(tail, "app.log", "app.log.1.gz")
+    tail.write("app.log.2.gz", gzip.compress(b"other\n"))
+    assert read(settle(tail) + tail.poll(seconds=400) + settle(tail)) == [b"other"]
+    tail.start()
+    monkeypatch.setattr(Gunzip, "step", lambda *_: pytest.fail("decompressed"))
+
+    assert read(settle(tail)) == []
+    assert set(decisions(tail).values()) == {"resumed: not written to since it was looked through"}
+
+
+def test_a_gzip_that_was_replaced_while_stopped_is_not_taken_for_the_one_that_was_read(tail):
+    tail = tail()
+    path = tail.directory / "app.log.gz"
+    tail.write("app.log.gz", gzip.compress(b"1\n2\n", mtime=0))
+    settle(tail)
+    before = path.stat()
+    tail.source.close()
+    tail.write("app.log.gz", gzip.compress(b"8\n9\n", mtime=0), mode="wb")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_ino) == (before.st_size, before.st_ino)
+    tail.start()
+
+    assert read(settle(tail)) == [b"8", b"9"]
+
+
+def test_files_that_are_yet_to_be_looked_through_are_not_forgotten_as_gone(tail, monkeypatch):
+    monkeypatch.setattr(roster, "_GONE_KEPT", 3)
+    tail = tail()
+    for number in range(10):
+        tail.write(f"{number}.log", b"%d\n" % number)
+    tail.poll()
+    tail.source.close()
+    for number in range(10):
+        compress(tail, f"{number}.log", f"{number}.log.gz")
+    tail.start()
+    tail.clock.advance(1.0)
+    tail.source.poll(1)
+
+    assert list(tail.source.forgettable()) == []
+    assert read(settle(tail)) == []
+    assert list(tail.source.forgettable()) == []
 
 
 # ── a file that was read in part ──
