@@ -125,6 +125,35 @@ def test_a_gzip_waits_while_its_original_is_there(tail):
     assert decisions(tail) == {"app.log.1.gz": "resumed: in its rotated copy, head and tail match"}
 
 
+def test_a_gzip_is_looked_through_again_when_more_was_read_of_its_original_meanwhile(tail, monkeypatch):
+    monkeypatch.setattr(module, "_QUANTUM", 5000)
+    tail = tail()
+    tail.write("app.log", LONG)
+    tail.write("app.log.1.gz", gzip.compress(LONG))
+    got = []
+    for _ in range(6):
+        tail.clock.advance(1.0)
+        got += tail.source.poll(1)
+    assert 0 < len(read(got)) < 2000
+    assert "a rotated copy" in decisions(tail)["app.log.1.gz"]
+    got += settle(tail)
+    (tail.directory / "app.log").unlink()
+    tail.poll(seconds=400)
+
+    assert read(got + settle(tail)) == LONG.split(b"\n")[:-1]
+    assert decisions(tail) == {"app.log.1.gz": "resumed: in its rotated copy, head and tail match"}
+
+
+def test_a_gzip_under_a_name_of_its_own_is_known_by_its_content(tail):
+    tail = tail()
+    tail.write("app.log", LONG)
+    tail.poll()
+    compress(tail, "app.log", "kept-for-later.log.gz")
+    tail.poll(seconds=400)
+
+    assert read(settle(tail)) == []
+
+
 def test_original_and_gzip_that_are_both_new_are_read_once(tail):
     tail = tail()
     tail.write("app.log.1", b"1\n2\n")
@@ -404,6 +433,35 @@ def test_a_gzip_that_is_written_anew_with_other_content_is_a_new_generation(tail
 
     assert [line[1:4] for line in second] == [(0, 6, b"other"), (6, 12, b"lines")]
     assert first[0][0] != second[0][0]
+
+
+def test_nothing_is_read_of_a_gzip_that_was_written_to_since_the_last_scan(tail, monkeypatch):
+    monkeypatch.setattr(module, "_QUANTUM", 5000)
+    tail = tail()
+    tail.write("app.log.gz", gzip.compress(LONG))
+    while not [block for block in tail.source.poll(1) if block.rows]:
+        tail.clock.advance(1.0)
+    tail.write("app.log.gz", gzip.compress(LONG[:24_000] + b"other\n" * 5000), mode="wb")
+
+    assert [block for _ in range(50) for block in tail.source.poll(1) if block.rows] == []
+
+
+def test_with_once_a_gzip_that_is_being_written_is_left_for_the_next_run(tail, monkeypatch):
+    monkeypatch.setattr(module, "_QUANTUM", 5000)
+    tail = tail(once=True)
+    tail.write("app.log.gz", gzip.compress(LONG))
+    tail.source.poll(1)
+    tail.write("app.log.gz", gzip.compress(b"more\n"))
+    blocks = []
+    while not tail.source.finished():
+        blocks += tail.poll()
+
+    assert read(blocks) == []
+    assert len(tail.said("written to while it was looked through")) == 1
+    tail.start()
+    while not tail.source.finished():
+        blocks += tail.poll()
+    assert len(read(blocks)) == 2001
 
 
 def test_a_gzip_that_changes_while_it_is_read_is_decided_on_anew(tail, monkeypatch):

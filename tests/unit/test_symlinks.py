@@ -87,8 +87,10 @@ def test_what_two_names_lead_to_is_read_once_and_is_not_taken_for_rotated_when_a
             link(tail, name, "pods/0.log")
     assert tail.values() == [b"1"]
     tail.write("pods/0.log", b"half")
+    assert tail.values() == []
     link(tail, "0.log", "pods/0.log")
 
+    assert tail.values(seconds=100) == []
     assert tail.values(seconds=100) == []
     tail.write("pods/0.log", b" and half\n")
     assert tail.values() == [b"half and half"]
