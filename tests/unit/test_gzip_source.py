@@ -136,9 +136,10 @@ def test_a_gzip_is_looked_through_again_when_more_was_read_of_its_original_meanw
         got += tail.source.poll(1)
     assert 0 < len(read(got)) < 2000
     assert "a rotated copy" in decisions(tail)["app.log.1.gz"]
-    got += settle(tail)
+    got += tail.source.poll(1)
+    assert len(read(got)) < 2000
+    tail.source._handles.close_all()  # as when more files are read than may be open
     (tail.directory / "app.log").unlink()
-    tail.poll(seconds=400)
 
     assert read(got + settle(tail)) == LONG.split(b"\n")[:-1]
     assert decisions(tail) == {"app.log.1.gz": "resumed: in its rotated copy, head and tail match"}
