@@ -263,7 +263,8 @@ class FileSource(Source[FileOptions]):
             self._rest(file)
         if outcome is None:
             return None
-        self._warm[file.key] = None
+        if file.packed is None:
+            self._warm[file.key] = None
         return self._block(file, outcome)
 
     def _rest(self, file: TailedFile) -> None:

@@ -70,7 +70,8 @@ class Unpacking:
                 notes[path] = f"not read: {one.trouble}"
             match next_step(one, now, self._patience):
                 case "wait":
-                    waits[path] = "waits: it is not whole yet"
+                    why = "it was written to a moment ago" if one.seen is None else "it is not whole yet"
+                    waits[path] = f"waits: {why}"
                 case "survey" if not self._recall(one):
                     self._files.survey(one)
                     waits[path] = "waits: it is looked through"
@@ -119,7 +120,7 @@ class Unpacking:
         file.version, file.length = version if unchanged and seen.ending.whole else None, seen.length
         self._enter(file, newcomer, one, seen)
         names.add(file)
-        if file.known:  # found in another file than the checkpoint knows
+        if file.known and not file.due:  # no block will bring the news that it is in this file now
             self._hands.publish(file)
 
     def _enter(self, file: TailedFile, newcomer: Newcomer, one: Gzip, seen: Surveyed) -> None:

@@ -1,5 +1,6 @@
 """The source contract, for every source that is registered."""
 
+import gzip
 import os
 from importlib.metadata import entry_points
 
@@ -36,6 +37,21 @@ class FileRig:
         self.clock.advance(600)
 
 
+class GzipRig(FileRig):
+    """Each write is a member of its own, and some time before anybody looks."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.path = directory / "app.log.gz"
+
+    def build(self, context, **options):
+        return build("file", context, paths=[str(self.path)], rotated_after=300.0, **options)
+
+    def write(self, data):
+        super().write(gzip.compress(data))
+        self.clock.advance(2.0)
+
+
 class StdinRig:
     def __init__(self):
         self.clock = ManualClock()
@@ -65,6 +81,14 @@ class TestFile(SourceContract):
     @pytest.fixture
     def rig(self, tmp_path):
         return FileRig(tmp_path)
+
+
+class TestGzip(SourceContract):
+    connector = "file"
+
+    @pytest.fixture
+    def rig(self, tmp_path):
+        return GzipRig(tmp_path)
 
 
 class TestStdin(SourceContract):
