@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from .handles import Handles, Key
+from .handles import Handles, Key, OtherFile
 from .survey import Span, Survey, Surveyed
 
 _AT_ONCE: Final = 4  # surveys: the smallest files first, so that a huge one does not hold up the others
@@ -162,6 +162,8 @@ class Gzipped:
                 one.seen, one.trouble = (over, "") if fresh else (None, "it was written to while it was looked through")
                 one.survey, self.finished = None, True
                 self._handles.close(one.key)
+        except (OtherFile, FileNotFoundError):  # renamed or deleted since the last scan
+            one.survey = None
         except OSError as error:
             one.survey, one.trouble = None, error.strerror or str(error)
         return work

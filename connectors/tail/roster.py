@@ -15,7 +15,7 @@ from .identity import HEAD, TAIL, Content, Mark
 from .paths import Listing
 from .plain import Plain
 from .relatives import Relative, Relatives
-from .rotation import is_compressed, originals
+from .rotation import family, is_compressed, originals
 from .tailed import TailedFile, restore, shown
 from .unpacking import Hands, Unpacking
 
@@ -55,6 +55,7 @@ class Roster:
         self._handles = handles
         self._generations: dict[int, TailedFile] = {}
         self._followed: set[str] = set()
+        self._families: set[str] = set()
         self._serial = 0
         self._first = True
         self._complete = False
@@ -67,6 +68,7 @@ class Roster:
             self._serial = max(self._serial, file.serial)
             self._generations[file.generation] = file
             self._followed.add(file.name)
+            self._families.add(family(file.name))
             self.dormant.add(file)
 
     def acknowledged(self, generation: int, position: int) -> TailedFile | None:
@@ -265,6 +267,7 @@ class Roster:
     def _begin(self, file: Newcomer, reason: str, replaces: bool) -> TailedFile:
         # A path that was followed before goes on from the beginning: its file was rotated while nobody looked.
         followed = replaces or shown(file.path) in self._followed
+        followed = followed or (file.compressed and family(file.path) in self._families)
         if not (self._from_end and file.early) or followed:
             return self._generation(file.path, file.key, 0, reason)
         if file.compressed:

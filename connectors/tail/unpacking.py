@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .admission import Newcomer
 from .dormant import Dormant
@@ -126,5 +126,6 @@ class Unpacking:
     def _enter(self, file: TailedFile, newcomer: Newcomer, one: Gzip, seen: Surveyed) -> None:
         self._files.drop(one.key)
         self._hands.enter(file, newcomer, one.changed_at)
-        file.packed = Unpacked(seen, one.found, file.framing.max_line + 1)
+        # Its ends have served their purpose; they would be held as long as the file is there.
+        file.packed = Unpacked(replace(seen, head=b"", last=b""), one.found, file.framing.max_line + 1)
         file.rotated, file.due = True, file.position < file.size

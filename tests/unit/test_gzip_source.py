@@ -337,6 +337,22 @@ def test_start_at_end_skips_what_is_there_and_reads_what_comes(tail):
     assert read(settle(tail)) == []
 
 
+def test_start_at_end_does_not_skip_a_gzip_that_came_of_a_followed_file_while_stopped(tail):
+    tail = tail(start_at="end")
+    tail.write("app.log", b"old\n")
+    tail.write("app.log.5.gz", gzip.compress(b"older\n"))
+    settle(tail)
+    tail.source.close()
+    tail.rename("app.log.5.gz", "app.log.7.gz")
+    compress(tail, "app.log", "app.log.2.gz")
+    tail.write("app.log.1.gz", gzip.compress(b"while it was stopped\n"))
+    tail.write("app.log", b"new\n")
+    tail.write("never-seen.log.1.gz", gzip.compress(b"skipped\n"))
+    tail.start()
+
+    assert sorted(read(settle(tail))) == [b"new", b"while it was stopped"]
+
+
 def test_with_once_everything_is_read_that_was_there(tail):
     tail = tail(once=True)
     tail.write("app.log.2.gz", gzip.compress(b"1\nhalf"))
