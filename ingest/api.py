@@ -160,7 +160,7 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """One stream for `ingest status`: where it is, how far behind, and why it was last resumed or reread."""
+    """One stream for `ingest status`: where it is, how far behind, and why; as generation 0: why it is not read."""
 
     generation: int
     path: str

@@ -23,7 +23,9 @@ from ingest.api import (
 )
 from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
+from ingest.connectors.tail.identity import Content
 from ingest.connectors.tail.paths import Globs, Listing
+from ingest.connectors.tail.plain import Plain
 from ingest.connectors.tail.reader import Changed, read
 from ingest.connectors.tail.roster import Roster
 from ingest.connectors.tail.rotation import is_compressed
@@ -48,20 +50,28 @@ class FileOptions(SourceOptions):
     paths: Annotated[
         list[str],
         option(
-            "Absolute globs of the files to read; `**` stands for any number of directories. Symbolic links are not "
-            "followed.",
+            "Absolute globs of the files to read; `**` stands for any number of directories. Files named .gz are "
+            "decompressed; match rotated files too, none is read twice.",
             example=["/var/log/app/*.log"],
         ),
     ]
     exclude: Annotated[
         list[str], option("Absolute globs of files not to read.", example=["/var/log/app/debug*.log"])
     ] = []
+    follow_symlinks: Annotated[
+        bool,
+        option("Links to files are followed, such as those in /var/log/containers; links to directories never are."),
+    ] = False
     start_at: Annotated[
         Literal["beginning", "end"],
         option("Where files never seen before begin. Files that turn up later are read from their beginning."),
     ] = "beginning"
     close_after: Annotated[
-        Duration, option("No growth for so long: an unterminated last line is given out, flagged.")
+        Duration,
+        option(
+            "No growth for so long: an unterminated last line is given out, flagged; a gzip file that is not whole is "
+            "damaged."
+        ),
     ] = Duration(300.0)
     rotated_after: Annotated[
         Duration, option("The same for a file that was renamed or deleted, once it has not grown for so long.")
@@ -95,14 +105,15 @@ class FileSource(Source[FileOptions]):
 
     def __init__(self, options: FileOptions, context: SourceContext) -> None:
         super().__init__(options, context)
-        self._globs = Globs(options.paths, options.exclude)
+        self._globs = Globs(options.paths, options.exclude, options.follow_symlinks)
         self._strays = Strays(lambda path: self._globs.match(path) and not is_compressed(path))
         self._watch = Watch()
         self._growth = Watch(GROWTH)
         self._by_path: dict[str, TailedFile] = {}
         self._overflowed = False
-        self._handles = Handles(bounded(options.open_files), self._reopenable)
-        self._roster = Roster(context, options.framing(context.max_line), options.start_at == "end", self._handles)
+        self._handles = Handles(bounded(options.open_files), self._reopenable, options.follow_symlinks)
+        framing = options.framing(context.max_line)
+        self._roster = Roster(context, framing, options.start_at == "end", self._handles, options.close_after)
         self._event_patience = options.multiline.timeout if options.multiline is not None else 0.0
         self._ready = Turns()
         self._warm: dict[Key, None] = {}
@@ -125,18 +136,21 @@ class FileSource(Source[FileOptions]):
             self._heed_growth()
         blocks = self._news()
         taken = 0
-        while taken < max_bytes and (file := self._ready.next()) is not None:
-            block = self._read(file)
-            self._ready.again(file)
-            taken += _TURN + (file.read_to - file.position if block is None else block.nbytes)
-            blocks += [] if block is None else [block]
+        while taken < max_bytes and (self._ready or self._roster.gzipped.busy):
+            taken += self._survey()
+            file = self._ready.next()
+            if file is not None:
+                block = self._read(file)
+                self._ready.again(file)
+                taken += _TURN + (file.read_to - file.position if block is None else block.nbytes)
+                blocks += [] if block is None else [block]
         blocks += self._news()
         self._nap = _FIRST_NAP if blocks else min(2 * self._nap, max(_LONGEST_NAP, self._peek_cost))
         return blocks
 
     def next_poll(self) -> float:
         """See `Source.next_poll`."""
-        if self._ready or self._roster.news:
+        if self._ready or self._roster.news or self._roster.gzipped.busy:
             return 0.0
         pause = max(0.0, self._scan_at - self.context.clock.monotonic())
         return min(pause, self._nap) if self._warm or self._growth.works else pause
@@ -149,7 +163,8 @@ class FileSource(Source[FileOptions]):
 
     def finished(self) -> bool:
         """See `Source.finished`."""
-        return self.context.once and self._scanned and not self._ready and not self._roster.news
+        left = self._ready or self._roster.news or self._roster.gzipped.busy
+        return self.context.once and self._scanned and not left
 
     def forgettable(self) -> Iterable[int]:
         """See `Source.forgettable`."""
@@ -174,7 +189,7 @@ class FileSource(Source[FileOptions]):
         cls, options: FileOptions, states: Sequence[StreamState], files: Sequence[FileFacts]
     ) -> Mapping[str, str]:
         """See `Source.claimed`."""
-        return claims(Globs(options.paths, options.exclude).expand(), states, files)
+        return claims(Globs(options.paths, options.exclude, options.follow_symlinks).expand(), states, files)
 
     # ── looking ──
 
@@ -247,7 +262,7 @@ class FileSource(Source[FileOptions]):
         patience = self.options.close_after
         if file.rotated:
             patience = Duration(0.0) if self.context.once else min(patience, self.options.rotated_after)
-        if not file.closing and idle >= patience:
+        if not file.closing and idle >= patience and file.finished:
             file.closing = True
             file.due = file.due or file.held
         if file.framing.multiline and not file.settled and idle >= self._event_patience:
@@ -257,6 +272,27 @@ class FileSource(Source[FileOptions]):
             self._roster.retire(file, "gone, read to its end")
 
     # ── reading ──
+
+    def _survey(self) -> int:
+        """Give surveys of gzip files a turn; once all are done a scan decides what becomes of the files."""
+        work = self._roster.gzipped.turn(_QUANTUM)
+        if self._roster.gzipped.finished and not self._roster.gzipped.busy:
+            self._scan_at, self._scanned = self.context.clock.monotonic(), False
+        return work
+
+    def _content(self, file: TailedFile) -> Content | None:
+        """Return what the file holds; None = not in this turn.
+
+        Raises:
+            OSError: the file can't be read now.
+        """
+        fd = self._handles.open(file.key, file.path)
+        if file.packed is None:
+            return Plain(fd)
+        if not file.packed.fresh(os.fstat(fd)):
+            self._roster.loosen(file)
+            return None
+        return file.packed if file.packed.reach(fd, file.position - file.tail.length, _QUANTUM) else None
 
     def _read(self, file: TailedFile) -> LineBlock | None:
         """Give a file its turn."""
@@ -269,7 +305,8 @@ class FileSource(Source[FileOptions]):
             self._reframe(file)
             return None
         try:
-            outcome = read(file, self._handles.open(file.key, file.path), _QUANTUM)
+            content = self._content(file)
+            outcome = None if content is None else read(file, content, _QUANTUM)
         except OSError as error:
             self._trouble(file, error)
             return None
@@ -280,10 +317,18 @@ class FileSource(Source[FileOptions]):
             return None
         if not file.due:
             self._ready.discard(file)
+            self._rest(file)
         if outcome is None:
             return None
-        self._warm[file.key] = None
+        if file.packed is None:
+            self._warm[file.key] = None
         return self._block(file, outcome)
+
+    def _rest(self, file: TailedFile) -> None:
+        """Let go of what it took to decompress a file; unless its last line is about to be given out."""
+        if file.packed is not None and not (file.held and file.finished):
+            file.packed.rest()
+            self._handles.close(file.key)
 
     def _reframe(self, file: TailedFile) -> None:
         """Changed options take effect once all that the old ones made is acknowledged: repeats must be identical."""

@@ -1,12 +1,18 @@
-"""Files that were renamed out of the globs while nobody looked: they are sought by their inode, where they were."""
+"""Files that left the globs: those that did while nobody looked are sought by their inode, where they were."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
+from .handles import Key
 from .tailed import TailedFile
+
+Sightings: TypeAlias = dict[Key, tuple[str, os.stat_result]]
+"""Device and inode → where the file was seen, and its stat."""
 
 
 def seek(absent: Iterable[TailedFile]) -> Iterator[tuple[TailedFile, str, os.stat_result]]:
@@ -28,6 +34,19 @@ def seek(absent: Iterable[TailedFile]) -> Iterator[tuple[TailedFile, str, os.sta
                 continue
             if (found.st_dev, found.st_ino) == sought.key:
                 yield sought, entry.path, found
+
+
+def stats(paths: Iterable[str]) -> Sightings:
+    """Return the regular files at some paths; one that was renamed again, or is gone, is for the next scan."""
+    files: Sightings = {}
+    for path in paths:
+        try:
+            found = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISREG(found.st_mode):
+            files[(found.st_dev, found.st_ino)] = (path, found)
+    return files
 
 
 def _entries(directory: str) -> list[os.DirEntry[str]]:

@@ -5,14 +5,13 @@ A file that turns up may be one of them.
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .handles import Key
 from .identity import HEAD, Kinship, Mark
-from .rotation import originals
+from .names import Index, Names
+from .rotation import is_compressed
 from .tailed import TailedFile
 
 _ORDER: dict[Kinship, int] = {"inode": 0, "device": 1, "copy": 2, "content": 3}
@@ -31,9 +30,9 @@ class Dormant:
 
     def __init__(self) -> None:
         self._all: dict[int, TailedFile] = {}
-        self._by_inode = _Index(lambda file: file.key[1])
-        self._by_name = _Index(lambda file: os.path.basename(file.name))
-        self._by_head = _Index(lambda file: file.head.digest if file.head.length == HEAD else None)
+        self._by_inode = Index(lambda file: file.key[1])
+        self._by_name = Names()
+        self._by_head = Index(lambda file: file.head.digest if file.head.length == HEAD else None)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -44,6 +43,10 @@ class Dormant:
     def has(self, key: Key) -> bool:
         """Whether a generation was last seen under that device and inode."""
         return any(file.key == key for file in self._by_inode.find(key[1]))
+
+    def at(self, key: Key) -> list[TailedFile]:
+        """Return the generations that were last seen under that device and inode."""
+        return [file for file in self._by_inode.find(key[1]) if file.key == key]
 
     def add(self, file: TailedFile) -> None:
         """Remember a generation; what it is found by must not change until it is removed."""
@@ -58,44 +61,23 @@ class Dormant:
             index.remove(file)
 
     def candidates(self, path: str, key: Key, head: bytes, first: bool) -> list[Candidate]:
-        """Return what a file might be, the likeliest first; of several that knew its inode only the latest.
+        """Return what a file might be, the likeliest first; of several that knew its inode the latest, or all by name.
 
         Args:
             path: where the file is, as `shown`.
             key: its device and inode.
             head: its first bytes, up to HEAD.
-            first: this is the first scan after a start.
+            first: this is the first scan after a start; a compressed file may turn up under another inode at any time.
         """
         found: dict[int, Candidate] = {}
-        for other in self._by_inode.find(key[1]):
-            found[other.generation] = Candidate(other, "inode" if other.key == key else "device")
-        for name in originals(path):
-            for other in self._by_name.find(name):
-                found.setdefault(other.generation, Candidate(other, "copy"))
-        if first and len(head) == HEAD:
+        by_inode = sorted(self._by_inode.find(key[1]), key=lambda other: -other.serial)
+        for other in [other for other in by_inode if other.key == key][:1]:
+            found[other.generation] = Candidate(other, "inode")
+        for other in [other for other in by_inode if other.key != key]:
+            found[other.generation] = Candidate(other, "device")
+        for other in self._by_name.originals(path):
+            found.setdefault(other.generation, Candidate(other, "copy"))
+        if (first or is_compressed(path)) and len(head) == HEAD:
             for other in self._by_head.find(Mark.of(head, HEAD).digest):
                 found.setdefault(other.generation, Candidate(other, "content"))
-        ranked = sorted(found.values(), key=lambda one: (_ORDER[one.kinship], -one.file.serial))
-        inodes = [one for one in ranked if one.kinship == "inode"]
-        return inodes[:1] + ranked[len(inodes) :]
-
-
-class _Index:
-    """Generations by what `key` says of them; None = not at all."""
-
-    def __init__(self, key: Callable[[TailedFile], object]) -> None:
-        self._key = key
-        self._files: defaultdict[object, dict[int, TailedFile]] = defaultdict(dict)
-
-    def find(self, key: object) -> list[TailedFile]:
-        return list(self._files[key].values()) if key in self._files else []
-
-    def add(self, file: TailedFile) -> None:
-        if (key := self._key(file)) is not None:
-            self._files[key][file.generation] = file
-
-    def remove(self, file: TailedFile) -> None:
-        if (key := self._key(file)) is not None:
-            del self._files[key][file.generation]
-            if not self._files[key]:
-                del self._files[key]
+        return sorted(found.values(), key=lambda one: (_ORDER[one.kinship], -one.file.serial))

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 Key: TypeAlias = tuple[int, int]
 """Device and inode."""
 
-_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO put there meanwhile must not block
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO put there meanwhile must not block
 _SPARE: Final = 32  # descriptors left for Kafka, the state directory and the web server
 
 
@@ -30,10 +30,11 @@ def bounded(wanted: int) -> int:
 class Handles:
     """File descriptors by (device, inode), at most `limit` besides those that may not be closed.
 
-    `reopenable(key)` says whether a file can be opened again later: it has a path.
+    `reopenable(key)` says whether a file can be opened again later: it has a path. `follow`: symbolic links too.
     """
 
-    def __init__(self, limit: int, reopenable: Callable[[Key], bool]) -> None:
+    def __init__(self, limit: int, reopenable: Callable[[Key], bool], follow: bool = False) -> None:
+        self._follow = follow
         self._limit = limit
         self._reopenable = reopenable
         self._open: OrderedDict[Key, int] = OrderedDict()
@@ -60,7 +61,7 @@ class Handles:
         fd = self._open.get(key)
         if fd is None:
             self._make_room()
-            fd = open_regular(path, key)
+            fd = open_regular(path, key, self._follow)
             self._open[key] = fd
         self._open.move_to_end(key)
         return fd
@@ -84,14 +85,14 @@ class Handles:
             self.close(oldest)
 
 
-def open_regular(path: str, key: Key) -> int:
-    """Open a file for reading; never a link, never anything but the regular file with that key.
+def open_regular(path: str, key: Key, follow: bool) -> int:
+    """Open a file for reading, never anything but the regular file with that key; through a link only with `follow`.
 
     Raises:
         OtherFile: `path` is another file by now.
         OSError: as os.open says.
     """
-    fd = os.open(path, _FLAGS)
+    fd = os.open(path, _FLAGS if follow else _FLAGS | os.O_NOFOLLOW)
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or (found.st_dev, found.st_ino) != key:
         os.close(fd)

@@ -7,9 +7,8 @@ A known file is recognised by two marks of bytes that were read: its head, and t
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 
 HEAD: Final = 1024
 """Bytes of the head that are marked; fewer while fewer have been read."""
@@ -37,15 +36,9 @@ class Mark:
         """Mark `data`, which ends at position `end`."""
         return cls(end, len(data), hashlib.blake2b(data, digest_size=16).hexdigest())
 
-    @classmethod
-    def read(cls, fd: int, start: int, end: int) -> Self | None:
-        """Mark the file's bytes [start, end); None where the file is shorter."""
-        data = os.pread(fd, end - start, start)
-        return cls.of(data, end) if len(data) == end - start else None
-
-    def matches(self, fd: int) -> bool:
-        """Whether the file holds the marked bytes."""
-        return Mark.read(fd, self.end - self.length, self.end) == self
+    def matches(self, content: Content) -> bool:
+        """Whether the content holds the marked bytes."""
+        return content.mark(self.end - self.length, self.end) == self
 
     def to_json(self) -> list[Any]:
         """Return what `from_json` reads."""
@@ -60,6 +53,25 @@ class Mark:
         return cls(end, length, digest)
 
 
+class Content(Protocol):
+    """What is in a file: its bytes, or what these decompress to. Positions are positions in there.
+
+    Every method raises OSError where the disk says so.
+    """
+
+    def size(self) -> int:
+        """Return how many bytes there are now."""
+        ...
+
+    def pread(self, length: int, start: int) -> bytes:
+        """Return the bytes [start, start + length), fewer where the content ends before."""
+        ...
+
+    def mark(self, start: int, end: int) -> Mark | None:
+        """Mark the bytes [start, end); None where there are fewer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What was seen of a file that might be a known one.
@@ -70,7 +82,7 @@ class Evidence:
         read: position up to which the known file was handed out: it is not shorter.
         size: the file's size in bytes.
         head: its head has the mark.
-        tail: so have the bytes before the position.
+        tail: so have the bytes before the position; not looked at where the head is another.
     """
 
     kinship: Kinship
@@ -112,7 +124,7 @@ def decide(seen: Evidence) -> Decision:
     return Decision(True, "resumed: under another inode, head and tail match")
 
 
-def examine(fd: int, kinship: Kinship, head: Mark, tail: Mark, read: int) -> Evidence:
+def examine(content: Content, kinship: Kinship, head: Mark, tail: Mark, read: int) -> Evidence:
     """Look at a file; the other arguments are what is known of the known one."""
-    size = os.fstat(fd).st_size
-    return Evidence(kinship, head.length, read, size, head.matches(fd), tail.matches(fd))
+    begins_alike = head.matches(content)
+    return Evidence(kinship, head.length, read, content.size(), begins_alike, begins_alike and tail.matches(content))

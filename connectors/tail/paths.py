@@ -1,7 +1,8 @@
 """Globs → the files that are there now, with one stat each.
 
 `*`, `?` and `[…]` match within a name (a leading dot only where the pattern has one), `**` any number of directories.
-Symbolic links below the pattern's literal beginning are not followed; only regular files are listed.
+Only regular files are listed. Symbolic links below the pattern's literal beginning are not followed; those to files are
+where that is wished, those to directories never: they may be loops.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ class Listing:
     """What one scan saw.
 
     Attributes:
-        files: path → stat of each regular file, sorted by path.
+        files: path → stat of each regular file, sorted by path, those found through a link last.
         failed: directory or file that could not be looked at → why; what is below it is unknown, not gone.
         skipped: path that matched but is not a regular file → what it is.
         directories: those that were looked into.
         strays: path → the path that matched, of files that were renamed out of the globs.
+        links: those of the files that were found through a symbolic link.
     """
 
     files: dict[str, os.stat_result] = field(default_factory=dict)
@@ -36,6 +38,12 @@ class Listing:
     skipped: dict[str, str] = field(default_factory=dict)
     directories: set[str] = field(default_factory=set)
     strays: dict[str, str] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
+
+    def leads(self, path: str, key: tuple[int, int]) -> bool:
+        """Whether `path` is among the files, as a name of the one with that device and inode."""
+        found = self.files.get(path)
+        return found is not None and (found.st_dev, found.st_ino) == key
 
     def knows(self, path: str) -> bool:
         """Whether a file at `path` would have been seen."""
@@ -43,10 +51,13 @@ class Listing:
 
 
 class Globs:
-    """The files that `patterns` match and `exclude` does not; all absolute."""
+    """The files that `patterns` match and `exclude` does not; all absolute.
 
-    def __init__(self, patterns: Sequence[str], exclude: Sequence[str] = ()) -> None:
-        self._patterns = [_Pattern(pattern) for pattern in patterns]
+    `follow`: also those to which symbolic links lead, under the name of the link.
+    """
+
+    def __init__(self, patterns: Sequence[str], exclude: Sequence[str] = (), follow: bool = False) -> None:
+        self._patterns = [_Pattern(pattern, follow) for pattern in patterns]
         self._exclude = [[_Part(name) for name in _names(pattern)] for pattern in exclude]
 
     def expand(self) -> Listing:
@@ -56,7 +67,7 @@ class Globs:
             pattern.collect(listing)
         listing.files = {
             path: found
-            for path, found in sorted(listing.files.items())
+            for path, found in sorted(listing.files.items(), key=lambda one: (one[0] in listing.links, one[0]))
             if not any(_matches(exclude, _names(path)) for exclude in self._exclude)
         }
         return listing
@@ -72,7 +83,8 @@ class Globs:
 class _Pattern:
     """One glob, divided into a literal directory and the parts below it."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, follow: bool) -> None:
+        self._follow = follow
         parts = _names(pattern)
         literal = 0
         while literal < len(parts) - 1 and not _MAGIC.search(parts[literal]):
@@ -88,7 +100,7 @@ class _Pattern:
     def collect(self, listing: Listing) -> None:
         if len(self._parts) == 1 and self._parts[0].literal is not None:
             listing.directories.add(self._root)
-            _look(os.path.join(self._root, self._parts[0].literal), listing)
+            self._look(os.path.join(self._root, self._parts[0].literal), listing)
         else:
             self._descend(self._root, 0, listing)
 
@@ -102,12 +114,41 @@ class _Pattern:
                 if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                     self._descend(entry.path, index, listing)
                 elif last and not entry.name.startswith("."):
-                    _take(entry, listing)
+                    self._take(entry, listing)
             elif part.match(entry.name):
                 if last:
-                    _take(entry, listing)
+                    self._take(entry, listing)
                 elif entry.is_dir(follow_symlinks=False):
                     self._descend(entry.path, index + 1, listing)
+
+    def _take(self, entry: os.DirEntry[str], listing: Listing) -> None:
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                listing.failed[entry.path] = error.strerror or str(error)
+            return
+        self._sort(entry.path, found, listing)
+
+    def _look(self, path: str, listing: Listing) -> None:
+        try:
+            found = os.lstat(path)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                listing.failed[path] = error.strerror or str(error)
+            return
+        self._sort(path, found, listing)
+
+    def _sort(self, path: str, found: os.stat_result, listing: Listing) -> None:
+        if stat.S_ISREG(found.st_mode):
+            listing.files[path] = found
+        elif not stat.S_ISLNK(found.st_mode):
+            if not stat.S_ISDIR(found.st_mode):
+                listing.skipped[path] = "not a regular file"
+        elif self._follow:
+            _follow(path, listing)
+        else:
+            listing.skipped[path] = "a symbolic link"
 
 
 class _Part:
@@ -136,32 +177,24 @@ def _entries(directory: str, listing: Listing) -> list[os.DirEntry[str]]:
         return []
 
 
-def _take(entry: os.DirEntry[str], listing: Listing) -> None:
+def _follow(path: str, listing: Listing) -> None:
+    """Take the file to which a symbolic link leads, through however many others."""
     try:
-        found = entry.stat(follow_symlinks=False)
+        found = os.stat(path)
     except OSError as error:
-        if error.errno not in _ABSENT:
-            listing.failed[entry.path] = error.strerror or str(error)
-        return
-    _sort(entry.path, found, listing)
-
-
-def _look(path: str, listing: Listing) -> None:
-    try:
-        found = os.lstat(path)
-    except OSError as error:
-        if error.errno not in _ABSENT:
+        if error.errno in _ABSENT:
+            listing.skipped[path] = "a symbolic link that leads nowhere"
+        elif error.errno == errno.ELOOP:
+            listing.skipped[path] = "a symbolic link that leads in a circle"
+        else:
             listing.failed[path] = error.strerror or str(error)
         return
-    _sort(path, found, listing)
-
-
-def _sort(path: str, found: os.stat_result, listing: Listing) -> None:
     if stat.S_ISREG(found.st_mode):
         listing.files[path] = found
-    elif stat.S_ISLNK(found.st_mode):
-        listing.skipped[path] = "a symbolic link"
-    elif not stat.S_ISDIR(found.st_mode):
+        listing.links.add(path)
+    elif stat.S_ISDIR(found.st_mode):
+        listing.skipped[path] = "a symbolic link to a directory"
+    else:
         listing.skipped[path] = "not a regular file"
 
 

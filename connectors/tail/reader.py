@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ingest.api import Lines, long_line, split_lines
 
-from .identity import HEAD, TAIL, Mark
+from .identity import HEAD, TAIL, Content, Mark
 from .tailed import TailedFile
 
 _SMALL: Final = 64 << 10  # below, a copy is cheaper than keeping the whole chunk in memory until it is acknowledged
@@ -21,7 +20,7 @@ class Changed:
     reason: str
 
 
-def read(file: TailedFile, fd: int, quantum: int) -> Lines | Changed | None:
+def read(file: TailedFile, content: Content, quantum: int) -> Lines | Changed | None:
     """Read about `quantum` bytes of whole lines and move the file on; None = nothing to hand out (now, or yet).
 
     Every read begins with the bytes that are marked before the position, in the same system call: a file that was
@@ -30,23 +29,23 @@ def read(file: TailedFile, fd: int, quantum: int) -> Lines | Changed | None:
     Raises:
         OSError: the disk says so; nothing was changed.
     """
-    size = os.fstat(fd).st_size
+    size = content.size()
     boundary = file.boundaries[0] if file.boundaries else None
     if size < max(file.handed_out, file.searched):
         return Changed("reread: shorter than what was read of it")
-    if file.proof is not None and not file.proof.matches(fd):
+    if file.proof is not None and not file.proof.matches(content):
         return Changed("reread: the bytes after the position, sent before, changed")
     if size != file.size:  # it grew since it was looked at: somebody still writes
         file.size, file.closing, file.settled = size, False, False
-    if not _resolve(file, fd):
+    if not _resolve(file, content):
         return None
     stop = file.goal if boundary is None else min(boundary, file.goal)
     if file.searched:
-        return _search(file, fd, quantum, stop, boundary)
+        return _search(file, content, quantum, stop, boundary)
     begin = file.tail.length
     start = file.position - begin
     want = min(stop - file.position, max(quantum, file.framing.span + file.framing.width))
-    buffer = os.pread(fd, begin + want, start)
+    buffer = content.pread(begin + want, start)
     if Mark.of(buffer[:begin], file.position) != file.tail:
         return Changed("reread: the bytes before the position changed")
     file.read_to = start + len(buffer)
@@ -70,9 +69,9 @@ def _closes(file: TailedFile, boundary: int | None) -> bool:
     return file.read_to == boundary or (file.closing and file.read_to == file.size)
 
 
-def _resolve(file: TailedFile, fd: int) -> bool:
+def _resolve(file: TailedFile, content: Content) -> bool:
     """Find out the encoding where the file's first bytes tell; False = they are not there yet."""
-    framing = file.framing.resolved(b"") or file.framing.resolved(os.pread(fd, 2, 0))
+    framing = file.framing.resolved(b"") or file.framing.resolved(content.pread(2, 0))
     if framing is None:
         file.due = False
         return False
@@ -91,13 +90,15 @@ def _trim(begin: int, end: int, lines: Lines) -> Lines:
     return replace(lines, data=lines.data[begin:end], starts=lines.starts - begin, ends=lines.ends - begin)
 
 
-def _search(file: TailedFile, fd: int, quantum: int, stop: int, boundary: int | None) -> Lines | Changed | None:
+def _search(
+    file: TailedFile, content: Content, quantum: int, stop: int, boundary: int | None
+) -> Lines | Changed | None:
     """Look for the end of an over-long line, holding no more than a chunk of it."""
-    if not file.tail.matches(fd):
+    if not file.tail.matches(content):
         return Changed("reread: the bytes before the position changed")
     framing = file.framing
     width = framing.width
-    chunk = os.pread(fd, min(quantum, stop - file.searched), file.searched)
+    chunk = content.pread(min(quantum, stop - file.searched), file.searched)
     found = framing.find_newline(chunk)
     file.read_to = file.searched + len(chunk)
     partial = found < 0
@@ -107,9 +108,9 @@ def _search(file: TailedFile, fd: int, quantum: int, stop: int, boundary: int | 
         return None
     end = file.read_to if partial else file.searched + found + width
     length = end - file.position - (0 if partial else width)
-    first = os.pread(fd, framing.span + width, file.position)
-    tail = Mark.read(fd, end - min(TAIL, end), end)
-    head = file.head if file.head.length == HEAD else Mark.read(fd, 0, min(HEAD, end))
+    first = content.pread(framing.span + width, file.position)
+    tail = content.mark(end - min(TAIL, end), end)
+    head = file.head if file.head.length == HEAD else content.mark(0, min(HEAD, end))
     if tail is None or head is None or len(first) <= framing.span:
         return Changed("reread: became shorter while it was read")
     lines = long_line(first, length, partial, end, file.sent, framing)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 _ENDING = re.compile(r"[._-](?:\d[\w.:-]*|old|bak|prev)$", re.ASCII)
 _SEPARATORS = frozenset("._-")
+_GZIP = ".gz"
 
 
 def originals(path: str) -> Iterator[str]:
@@ -23,4 +24,15 @@ def originals(path: str) -> Iterator[str]:
 
 def is_compressed(path: str) -> bool:
     """Whether the name says that the bytes are not text."""
-    return path.endswith(".gz")
+    return path.endswith(_GZIP)
+
+
+def plain_name(path: str) -> str:
+    """Return the file name (not path) that a file has or, if the name says that it is compressed, had before."""
+    return os.path.basename(path).removesuffix(_GZIP)
+
+
+def family(path: str) -> str:
+    """Return the file name that all rotated forms of one file have in common, compressed ones too."""
+    name = plain_name(path)
+    return next(originals(name), name)

@@ -12,6 +12,8 @@ from ingest.api import Framing, StateDamaged, StreamState
 
 from .handles import Key
 from .identity import Mark
+from .survey import Version
+from .unpacked import Unpacked
 
 _TRAIL: Final = 16  # reads, so at least a tenth of a second: a copy is truncated sooner after it was made
 
@@ -57,6 +59,10 @@ class TailedFile:
         until: with `once`, where to stop.
         reframe_at: from this position on a new generation with the options' framing may begin; None = no need.
         served: when it last had its turn.
+        compressed: the file that it was last seen in is gzip; `size` and all positions are of its content.
+        length: of its content, and
+        version: what the file was, when it was surveyed; None where it was not whole.
+        packed: how such a file is read, while it is live.
     """
 
     generation: int
@@ -90,6 +96,10 @@ class TailedFile:
     until: int | None = None
     reframe_at: int | None = None
     served: int = 0
+    compressed: bool = False
+    length: int = 0
+    version: Version | None = None
+    packed: Unpacked | None = None
 
     @property
     def goal(self) -> int:
@@ -111,8 +121,15 @@ class TailedFile:
         """Whether bytes without a newline are held back."""
         return self.position < self.read_to
 
+    @property
+    def finished(self) -> bool:
+        """Whether its end, once nobody writes any more, is the end of its content: not so where it is damaged."""
+        return self.packed is None or self.packed.seen.ending.whole
+
     def look(self, size: int, modified: int, now: float) -> None:
-        """Take note of a stat; decide whether to read."""
+        """Take note of a stat; decide whether to read. Of a gzip file it says nothing: a survey does."""
+        if self.packed is not None:
+            return
         changed = (size, modified) != (self.size, self.modified)
         if size != self.size:
             self.grown_at, self.closing, self.settled = now, False, False
@@ -145,9 +162,21 @@ class TailedFile:
             "head": self.head.to_json(),
             "tail": self.evidence.to_json(),
         }
+        if self.compressed:
+            state["compressed"] = None if self.version is None else [self.length, *self.version.to_json()]
         if self.gone is not None:
             state["gone"] = self.gone
         return state
+
+
+def _surveyed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is remembered of a gzip file; raises TypeError or ValueError for what `state` did not make."""
+    if "compressed" not in state:
+        return {}
+    if state["compressed"] is None:
+        return {"compressed": True}
+    length, *version = state["compressed"]
+    return {"compressed": True, "length": int(length), "version": Version.from_json(version)}
 
 
 def restore(saved: StreamState) -> TailedFile:
@@ -178,6 +207,7 @@ def restore(saved: StreamState) -> TailedFile:
             gone=None if state.get("gone") is None else float(state["gone"]),
             read_to=saved.position,
             listed=False,
+            **_surveyed(state),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StateDamaged(

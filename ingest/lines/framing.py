@@ -9,7 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.lines.encoding import MARKED, UTF_8, check_encoding, find_newline, marked, newline_width
+from ingest.lines.encoding import MARKED, UTF_8, check_encoding, find_newline, marked, newline_width, newlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ class Framing:
     def find_newline(self, chunk: bytes) -> int:
         """Return the place of the first newline in `chunk`, which begins with a character; -1 = none is in it."""
         return find_newline(chunk, self.encoding)
+
+    def after_last_newline(self, chunk: bytes) -> int:
+        """Return the place behind the last newline in `chunk`, which begins with a character; 0 = none is in it."""
+        found = newlines(chunk, 0, self.encoding)
+        return int(found[-1]) + self.width if len(found) else 0
 
     def resolved(self, head: bytes) -> Self | None:
         """Return the framing for a stream that begins with `head`; None = more than `head` must be known."""

@@ -101,6 +101,9 @@ class Metrics:
         )
         self.ship_inflight_bytes = new.gauge("ship_inflight_bytes", "Bytes read and not yet acknowledged.")
         self.ship_streams = new.gauge("ship_streams", "Streams (files, sockets) being read.", "source")
+        self.ship_unread = new.gauge(
+            "ship_unread_files", "Files that a source should read and does not: they wait, or can't be read.", "source"
+        )
         self.ship_restarts = new.counter("ship_restarts", "Times that sending began anew from the checkpoint.")
         self.checkpoint_seconds = new.gauge(
             "ship_checkpoint_timestamp_seconds", "When the checkpoint was last made durable, unix time."

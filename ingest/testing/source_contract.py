@@ -35,6 +35,7 @@ AnySource = Source[Any]
 MAX_LINE = 1000
 _PATIENCE = 10.0  # seconds after which a call counts as blocking
 _ROUNDS = 1000
+_QUIET = 2.0  # seconds without anything after which a source counts as at rest
 
 
 class SourceRig(Protocol):
@@ -151,15 +152,16 @@ class SourceContract:
     def read(self, source: AnySource, max_bytes: int = 1 << 20) -> Reading:
         """Poll until nothing more comes, letting time pass as the source asks."""
         reading = Reading()
-        idle = 0
+        idle, quiet = 0, 0.0
         for _ in range(_ROUNDS):
             blocks = _promptly(source, max_bytes)
             reading.blocks += blocks
-            idle = 0 if blocks else idle + 1
-            if idle == 3:
+            idle, quiet = (0, 0.0) if blocks else (idle + 1, quiet)
+            if idle >= 3 and quiet >= _QUIET:
                 return reading
             pause = source.next_poll()
             assert pause >= 0
+            quiet += pause
             self.rig.clock.advance(pause)
         raise AssertionError("the source does not come to rest")
 

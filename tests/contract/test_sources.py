@@ -1,5 +1,6 @@
 """The source contract, for every source that is registered."""
 
+import gzip
 import os
 import signal
 import socket
@@ -37,6 +38,21 @@ class FileRig:
 
     def finish(self):
         self.clock.advance(600)
+
+
+class GzipRig(FileRig):
+    """Each write is a member of its own, and some time before anybody looks."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.path = directory / "app.log.gz"
+
+    def build(self, context, **options):
+        return build("file", context, paths=[str(self.path)], rotated_after=300.0, **options)
+
+    def write(self, data):
+        super().write(gzip.compress(data))
+        self.clock.advance(2.0)
 
 
 class StdinRig:
@@ -229,6 +245,14 @@ class TestHttp(SourceContract):
         assert [(line.value, line.start, line.end, line.flag) for line in self.read(source).lines] == [
             (b"half", 6, 11, None)
         ]
+
+
+class TestGzip(SourceContract):
+    connector = "file"
+
+    @pytest.fixture
+    def rig(self, tmp_path):
+        return GzipRig(tmp_path)
 
 
 class TestStdin(SourceContract):

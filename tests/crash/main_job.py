@@ -32,6 +32,7 @@ class Setup:
     per_second: int
     memory: str = "128MiB"
     seed: int = 1
+    compress: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ def crash_run(directory: Path, config: Path, setup: Setup) -> tuple[list[LiveLog
     begin = time.time() - 3 * 3600
     step = 3 * 3600 / half
     logs = [
-        LiveLog(directory / "logs/app.jsonl", application_lines(half, begin, step), setup.per_second // 2, half // 5),
-        LiveLog(directory / "logs/access.log", access_lines(half, begin, step), setup.per_second // 2, half // 4),
+        LiveLog(
+            directory / "logs" / name, lines(half, begin, step), setup.per_second // 2, half // parts, setup.compress
+        )
+        for name, lines, parts in (("app.jsonl", application_lines, 5), ("access.log", access_lines, 4))
     ]
     ship = Victim(["ship", "-c", str(config)], directory / "ship.log")
     sink = Victim(["sink", "-c", str(config)], directory / "sink.log")
@@ -180,9 +183,11 @@ def main() -> None:
     parser.add_argument("--per-second", type=int, default=25_000)
     parser.add_argument("--memory", default="128MiB")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compress", action="store_true")
     parser.add_argument("--destination", choices=["hdfs", "local"], default="hdfs")
     options = parser.parse_args()
-    setup = Setup(options.lines, options.kills, options.partitions, options.per_second, options.memory, options.seed)
+    given = vars(options)
+    setup = Setup(**{name: given[name] for name in Setup.__dataclass_fields__})
     directory = Path(tempfile.mkdtemp(prefix="crash-"))
     with KafkaServer(directory / "kafka") as kafka:
         if options.destination == "hdfs":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import urllib.parse
 import urllib.request
@@ -31,7 +32,7 @@ class Comparison:
 
 def lines_of(files: Iterable[Path]) -> Iterator[bytes]:
     for file in files:
-        content = file.read_bytes()
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         if content:
             yield from content.removesuffix(b"\n").split(b"\n")
 

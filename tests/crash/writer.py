@@ -1,7 +1,11 @@
-"""A live log writer: appends while it is being shipped, rotates by rename, ends bursts in the middle of a line."""
+"""A live log writer: appends while it is being shipped, rotates by rename, ends bursts in the middle of a line.
+
+With `compress` what was rotated is compressed at once, as logrotate does, by gzip itself.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterable
@@ -17,6 +21,7 @@ class LiveLog:
     lines: Iterable[str]
     per_second: int
     rotate_every: int
+    compress: bool = False
     written: int = 0
     rotations: int = 0
     _thread: threading.Thread | None = field(default=None, repr=False)
@@ -55,8 +60,11 @@ class LiveLog:
             if before // self.rotate_every != self.written // self.rotate_every:
                 file.close()
                 self.rotations += 1
-                self.path.rename(self.path.with_name(f"{self.path.name}.{self.rotations}"))
+                rotated = self.path.with_name(f"{self.path.name}.{self.rotations}")
+                self.path.rename(rotated)
                 file = self.path.open("ab", buffering=0)
+                if self.compress:
+                    subprocess.run(["gzip", rotated], check=True)
         file.write("".join(f"{each}\n" for each in batch).encode())
         self.written += len(batch)
         file.close()

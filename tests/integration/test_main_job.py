@@ -65,8 +65,9 @@ def replace(hdfs, path, content):
         pass
 
 
-def test_lines_reach_a_local_directory_exactly_once_over_many_partitions(tmp_path, kafka):
-    outcome = on_local(tmp_path, kafka, Setup(lines=40_000, kills=2, partitions=64, per_second=6_000, seed=5))
+def test_lines_of_files_that_are_compressed_reach_a_local_directory_exactly_once_over_many_partitions(tmp_path, kafka):
+    setup = Setup(lines=40_000, kills=2, partitions=64, per_second=6_000, seed=5, compress=True)
+    outcome = on_local(tmp_path, kafka, setup)
 
     assert outcome.exact, shown(outcome)
     assert outcome.ship_peak_mb < SHIP_MB

@@ -1,7 +1,8 @@
 """Random lives of log files against a list in memory.
 
 A model knows what each content ("life") of each file was; the real source, ledger and reader work on real files. Blocks
-are sent, acknowledged out of order, saved, lost in crashes and read again, as they are in the product.
+are sent, acknowledged out of order, saved, lost in crashes and read again, as they are in the product. Rotated files
+are compressed, sometimes in two goes, and sometimes anew because somebody wrote to the original meanwhile.
 
 What is proven for each random history:
   * every record holds exactly the bytes of its interval, and a repeat is identical to its first copy;
@@ -19,6 +20,7 @@ contents of which one is the beginning of the other can't be told apart at all, 
 a line of its own; later lines are often alike.
 """
 
+import gzip
 import os
 import random
 
@@ -160,7 +162,7 @@ class World:
 
     def settle(self):
         """Read and acknowledge everything there is."""
-        for _ in range(3):
+        for _ in range(5):
             self.clock.advance(1.1)
             self.poll()
             while self.source.next_poll() == 0:
@@ -215,13 +217,14 @@ class World:
     def shift(self):
         """Make room at app.log.1."""
         for number in range(8, 0, -1):
-            path = self.path(f"app.log.{number}")
-            if path.exists():
-                path.rename(self.path(f"app.log.{number + 1}"))
-        last = self.path("app.log.9")
-        if last.exists():
+            for ending in ("", ".gz"):
+                path = self.path(f"app.log.{number}{ending}")
+                if path.exists():
+                    path.rename(self.path(f"app.log.{number + 1}{ending}"))
+        if any(self.directory.glob("app.log.9*")):
             self.finish()
-            last.unlink()
+            for last in self.directory.glob("app.log.9*"):
+                last.unlink()
 
     def rotate(self):
         self.shift()
@@ -246,6 +249,27 @@ class World:
                 file.truncate()
             self.lives.append(Life())
             self.by_inode[os.stat(self.path("app.log")).st_ino] = self.lives[-1]
+
+    def compress(self):
+        """Compress a rotated file, or go on where that was begun, or begin anew because it was written to."""
+        rotated = [path for path in sorted(self.directory.glob("app.log.*")) if path.suffix != ".gz"]
+        if not rotated:
+            return
+        original = self.random.choice(rotated)
+        packed = original.with_name(original.name + ".gz")
+        data = original.read_bytes()
+        half = len(data) // 2
+        whole = gzip.compress(data[:half], mtime=0) + gzip.compress(data[half:], mtime=0)
+        done = packed.read_bytes() if packed.exists() else b""
+        if done != whole[: len(done)]:
+            packed.unlink()
+        left = whole[len(done) :] if packed.exists() else whole
+        take = self.random.choice([len(left), len(left), len(left) // 2])
+        with packed.open("ab") as file:
+            file.write(left[:take])
+        self.by_inode[os.stat(packed).st_ino] = self.by_inode[os.stat(original).st_ino]
+        if take == len(left):
+            original.unlink()
 
     def recreate(self):
         if self.path("app.log").exists():
@@ -280,6 +304,7 @@ class World:
             "rotate": self.rotate,
             "late": self.write_late,
             "copytruncate": self.copytruncate,
+            "gzip": self.compress,
             "recreate": self.recreate,
             "truncate": self.truncate,
             "away": self.rename_away,
@@ -337,7 +362,7 @@ def small_chunks(monkeypatch):
 def test_each_life_of_a_file_is_shipped_exactly_once_as_one_generation(tmp_path, small_chunks, seed):
     world = World(tmp_path, seed, "app.log*", drop=seed % 2 == 1)
 
-    world.walk({**COMMON, "rotate": 5, "late": 4, "copytruncate": 3, "recreate": 1})
+    world.walk({**COMMON, "rotate": 5, "late": 4, "copytruncate": 3, "recreate": 1, "gzip": 6 * (seed % 3)})
 
     world.source.close()
     world.assert_each_life_is_one_generation()
@@ -362,7 +387,18 @@ def test_files_renamed_out_of_the_globs_are_shipped_as_one_generation_each(tmp_p
 def test_what_was_there_when_everything_was_saved_is_in_kafka_whatever_happens_after(tmp_path, small_chunks, seed):
     world = World(tmp_path, 1000 + seed, "app.log*", drop=False)
 
-    world.walk({**COMMON, "rotate": 3, "truncate": 3, "copytruncate": 2, "away": 3, "recreate": 1, "settle": 5})
+    world.walk(
+        {
+            **COMMON,
+            "rotate": 3,
+            "truncate": 3,
+            "copytruncate": 2,
+            "away": 3,
+            "recreate": 1,
+            "settle": 5,
+            "gzip": 2 * (seed % 3),
+        }
+    )
 
     world.drained()
     world.source.close()

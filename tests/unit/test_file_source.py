@@ -290,15 +290,6 @@ def test_links_pipes_and_directories_are_not_followed_and_not_waited_for(tail):
     assert len(tail.said("not a regular file")) == 1
 
 
-def test_a_compressed_file_is_never_read_as_text_and_that_is_said_once(tail):
-    tail = tail()
-    tail.write("app.log.2.gz", b"\x1f\x8b\n\n\n")
-
-    assert [tail.values() for _ in range(3)] == [[], [], []]
-    assert len(tail.said("compressed")) == 1
-    assert "compressed" in tail.source.status()[0].decision
-
-
 def test_excluded_files_are_not_read(tail, tmp_path):
     tail = tail(exclude=[str(tmp_path / "debug*.log")])
     tail.write("debug-1.log", b"no\n")

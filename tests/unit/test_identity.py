@@ -3,7 +3,8 @@ import os
 import pytest
 
 from ingest.connectors.tail.identity import HEAD, TAIL, Evidence, Mark, decide, examine
-from ingest.connectors.tail.rotation import originals
+from ingest.connectors.tail.plain import Plain
+from ingest.connectors.tail.rotation import family, originals
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,13 @@ def examined(tmp_path):
         fd = os.open(path, os.O_RDONLY)
         try:
             return decide(
-                examine(fd, kinship, Mark.of(old[:HEAD], min(HEAD, len(old))), Mark.of(old[-TAIL:], len(old)), len(old))
+                examine(
+                    Plain(fd),
+                    kinship,
+                    Mark.of(old[:HEAD], min(HEAD, len(old))),
+                    Mark.of(old[-TAIL:], len(old)),
+                    len(old),
+                )
             )
         finally:
             os.close(fd)
@@ -109,6 +116,13 @@ def test_content_is_told_apart_where_the_marks_can_see_it(examined, old, new, sa
 )
 def test_rotated_names_are_known(path, original, expected):
     assert (os.path.basename(original) in originals(path)) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["app.log", "app.log.1", "app.log.1.gz", "app.log.gz", "app.log-20261123.gz", "app.log.2026-11-23.1.gz"]
+)
+def test_all_rotated_forms_of_a_name_are_one_family(name):
+    assert family(f"/somewhere/{name}") == "app.log"
 
 
 def test_a_mark_survives_json_and_nonsense_is_refused():

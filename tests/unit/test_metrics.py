@@ -14,6 +14,7 @@ PROMISED = [
     "ship_dropped",
     "ship_inflight_bytes",
     "ship_streams",
+    "ship_unread",
     "ship_restarts",
     "checkpoint_seconds",
     "sink_records",

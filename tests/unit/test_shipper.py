@@ -381,6 +381,18 @@ def test_the_status_says_how_far_each_stream_is(house, kafka):
     assert row.decision == "new"
 
 
+def test_files_that_are_not_read_are_counted_beside_the_streams(house, kafka):
+    house.write(b"a\n")
+    (house.directory / "link.log").symlink_to("app.log")
+    session = house.session()
+
+    house.steps(session)
+
+    metrics = house.around.metrics
+    assert metrics.ship_streams.labels("web")._value.get() == 1
+    assert metrics.ship_unread.labels("web")._value.get() == 1
+
+
 # ── the shipper ──
 
 
