@@ -19,7 +19,7 @@ from ingest.api import (
 )
 
 from .frame import lines_of
-from .log import Log, mend
+from .log import Log, mend, read_acknowledged
 from .piece import Piece
 from .segment import Found, find
 
@@ -177,7 +177,7 @@ class Queues:
         stream = found.stream or (known.stream if known else "")
         generation = known.state.generation if known else self._context.new_generation()
         begin, end = (found.segments[0].begin, found.segments[-1].end) if found.segments else (0, 0)
-        position = known.state.position if known else begin
+        position = known.state.position if known else min(end, max(begin, read_acknowledged(directory)))
         if found.torn:
             self._event("queue: the last append was cut off by a crash", stream, generation, bytes=found.torn)
         if found.damage:

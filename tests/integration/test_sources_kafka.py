@@ -13,6 +13,7 @@ import pytest
 from tests.builders.broker import make_topic, read_back
 from tests.builders.waiting import until
 from tests.crash.processes import Victim, run
+from tests.servers.kafka import KafkaServer
 from tests.servers.process import free_port
 
 pytestmark = pytest.mark.kafka
@@ -126,6 +127,35 @@ def test_messages_that_were_read_survive_kill_9(kafka, shipping):
         shipper.start()
 
     assert sorted(values(kafka, topic, len(sent))) == sorted(sent)
+
+
+@pytest.mark.slow
+def test_while_kafka_is_away_messages_are_kept_on_disk_and_kill_9_takes_none(tmp_path):
+    port = free_port()
+    sent = [b"<13>%d %s" % (number, b"x" * 1000) for number in range(40_000)]
+    with KafkaServer(tmp_path / "kafka") as server:
+        topic = make_topic(server)
+        config = configured(tmp_path, server, topic, f'type = "syslog"\nlisten = ["tcp://127.0.0.1:{port}"]')
+        shipper = Victim(["ship", "-c", str(config)], tmp_path / "ship.log")
+        shipper.start()
+        try:
+            connected(port)
+            with socket.create_connection(("127.0.0.1", port)) as sender:
+                sender.sendall(sent[0] + b"\n")
+                values(server, topic, 1)
+                server.kill()
+                sender.sendall(b"\n".join(sent[1:]) + b"\n")
+                sender.shutdown(socket.SHUT_WR)
+                assert sender.recv(1) == b"", "all of it is on disk, far more than may be in memory"
+            shipper.kill()
+            server.restart()
+            shipper.start()
+            found = values(server, topic, len(sent))
+        finally:
+            shipper.end()
+
+    assert found == sent
+    assert shipper.peak_bytes < 600 << 20
 
 
 def test_a_port_that_is_taken_ends_ship_with_its_name(kafka, tmp_path):

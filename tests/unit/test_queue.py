@@ -55,7 +55,7 @@ class Kept:
         self.queues.acknowledged(generation, block.end)
 
     def segments(self):
-        return sorted(self.spool.glob("*/*"))
+        return sorted(self.spool.glob("*/*.segment"))
 
 
 def said(kept):
@@ -352,6 +352,24 @@ def test_what_the_checkpoint_does_not_know_yet_is_handed_out(tmp_path):
     kept.start()
 
     assert all_values(kept.take()) == [b"one"]
+
+
+def test_a_queue_that_no_checkpoint_knows_any_more_goes_on_behind_what_was_acknowledged(tmp_path):
+    kept = Kept(tmp_path)
+    kept.put(b"one")
+    kept.take()
+    kept.put(b"two")
+    kept.states = {}
+
+    kept.start()
+    blocks = kept.take(acknowledge=False)
+    assert all_values(blocks) == [b"two"]
+    assert blocks[0].positions.tolist() == [4, 8]
+
+    [note] = kept.spool.glob("*/acknowledged")
+    note.write_text("damaged")
+    kept.start()
+    assert all_values(kept.take()) == [b"one", b"two"], "twice rather than never"
 
 
 def test_after_its_partition_is_gone_a_generation_goes_on_under_another_id(tmp_path):
