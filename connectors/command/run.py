@@ -14,6 +14,7 @@ from typing import IO, Final
 _PIPE: Final = 1 << 20  # bytes that the pipe holds, where the system allows it
 _GRACE: Final = 5.0  # seconds between SIGTERM and SIGKILL
 _STEPS: Final = 100  # in so many steps the grace is waited for
+_LAST: Final = 16 << 20  # bytes that a command may still write when it was asked to end
 
 
 class Run:
@@ -89,9 +90,9 @@ class Run:
     def stop(self) -> bytes:
         """Ask the command and all that it started to end, make it end after a few seconds; return its last output."""
         self._signal(signal.SIGTERM)
-        last = []
+        last: list[bytes] = []
         for _ in range(_STEPS):
-            if self._ended and self._gone():
+            if (self._ended and self._gone()) or sum(map(len, last)) >= _LAST:
                 break
             if not self._ended:
                 _wait(self._output, _GRACE / _STEPS)

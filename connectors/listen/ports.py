@@ -9,7 +9,7 @@ import socket
 import struct
 from typing import Final
 
-from ingest.api import Framing
+from ingest.api import Framing, Unavailable
 from ingest.connectors.queue.piece import Piece
 
 from .address import Address, bind
@@ -40,13 +40,19 @@ class Datagrams:
         self._drops = 0
 
     def read(self) -> tuple[Piece | None, int]:
-        """Return what came, at most a quantum, and how many bytes that is."""
+        """Return what came, at most a quantum, and how many bytes that is.
+
+        Raises:
+            Unavailable: the system says no.
+        """
         values, size, view = [], 0, memoryview(self._buffer)
         while size < _QUANTUM:
             try:
                 length, notes, _, _ = self.socket.recvmsg_into([self._buffer], socket.CMSG_SPACE(_DROPS.size))
             except BlockingIOError:
                 break
+            except OSError as error:
+                raise Unavailable(f"{self.stream}: can't be read: {error.strerror or error}") from error
             values.append(bytes(view[:length]))
             size += length + 1
             for _, _, note in notes:

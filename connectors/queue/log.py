@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import crc32c
 import numpy as np
 
 from ingest.api import LineBlock, Stream, Unavailable
@@ -17,6 +18,7 @@ from .frame import PREFIX, Broken, Frame, Held, frames, lines_frame, lines_of, r
 from .piece import Piece, merged, nothing
 from .segment import FULL, SUFFIX, Found, Segment, Writer, sync_directory
 
+ACKNOWLEDGED: Final = "acknowledged"
 _REMEMBERED: Final = 8 << 20  # bytes of lines that are not read back from disk
 _SHARE: Final = 8  # a segment is one part in so many of what may be kept
 _PARTIAL: Final = "partial"
@@ -152,7 +154,10 @@ class Log:
 
     def acknowledge(self, position: int) -> None:
         """Forget what lies below."""
-        self._acked = max(self._acked, position)
+        if position > self._acked:
+            self._acked = position
+            with contextlib.suppress(OSError):  # a courtesy: the checkpoint has the truth
+                write_acknowledged(self.directory, position)
         self._let_go()
 
     def remove(self) -> None:
@@ -161,6 +166,7 @@ class Log:
         for segment in self._segments:
             segment.path.unlink()
         self._segments.clear()
+        (self.directory / ACKNOWLEDGED).unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):  # a person may have left something there
             self.directory.rmdir()
 
@@ -245,6 +251,21 @@ class Log:
             if self._at is self._segments[0]:
                 self._at, self._place = self._segments[1], 0
             self._segments.popleft().path.unlink()
+
+
+def write_acknowledged(directory: Path, position: int) -> None:
+    """Note how far everything is in Kafka, for the case that the checkpoint no longer knows this queue."""
+    text = f"{position:020d}"
+    (directory / ACKNOWLEDGED).write_text(f"{text} {crc32c.crc32c(text.encode()):08x}\n", "ascii")
+
+
+def read_acknowledged(directory: Path) -> int:
+    """Return what `write_acknowledged` noted last; 0 where nothing whole is there."""
+    try:
+        text, crc = (directory / ACKNOWLEDGED).read_text("ascii").split()
+        return int(text) if f"{crc32c.crc32c(text.encode()):08x}" == crc else 0
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def mend(directory: Path, found: Found) -> None:

@@ -19,7 +19,7 @@ from ingest.api import (
 )
 
 from .frame import lines_of
-from .log import Log, mend
+from .log import Log, mend, read_acknowledged
 from .piece import Piece
 from .segment import Found, find
 
@@ -177,18 +177,18 @@ class Queues:
         stream = found.stream or (known.stream if known else "")
         generation = known.state.generation if known else self._context.new_generation()
         begin, end = (found.segments[0].begin, found.segments[-1].end) if found.segments else (0, 0)
-        position = known.state.position if known else begin
+        position = known.state.position if known else min(end, max(begin, read_acknowledged(directory)))
         if found.torn:
             self._event("queue: the last append was cut off by a crash", stream, generation, bytes=found.torn)
         if found.damage:
-            self._rescue(found, stream, generation, end)
+            self._rescue(found, stream, generation, max(end, position))
         mend(directory, found)
         log = Log(directory, self._stream(generation, stream), found, position, self._limit)
         if known:
             log.go_on_from(position, known.state.sent)
         if found.torn:
             log.count(_TORN, 1)
-        if position > end:
+        if position > end and not found.damage:
             self._event(
                 "queue ends before what was read of it: a new one begins", stream, generation, position=position
             )
@@ -200,19 +200,29 @@ class Queues:
         else:
             self._live[stream] = log
 
-    def _rescue(self, found: Found, stream: str, generation: int, end: int) -> None:
-        """Keep what is whole behind damage in the stream's next generation, before anything is taken away."""
+    def _rescue(self, found: Found, stream: str, generation: int, position: int) -> None:
+        """Keep what is whole behind damage in another generation, before anything is taken away.
+
+        Args:
+            found: what is there.
+            stream: whose it is.
+            generation: the damaged one.
+            position: all below is acknowledged, or whole.
+        """
+        rescued = [frame for frame in found.rescued if int(frame.head["end"]) > position]
+        behind = int(rescued[0].head["begin"]) if rescued else None
         self._event(
-            "queue is damaged: lines are lost, a new generation goes on behind them",
+            "queue is damaged: what is whole behind it goes on in another generation",
             stream,
             generation,
             where=found.damage,
-            position=end,
-            appends_rescued=len(found.rescued),
+            lost_from=position,
+            lost_to="unknown" if behind is None else max(position, behind),
+            appends_rescued=len(rescued),
         )
         log = self._new(stream)
         self._decisions[log.stream.generation] = "new: what was behind damage"
-        for frame in found.rescued:
+        for frame in rescued:
             log.add(lines_of(frame)[0])
             if not log.commit():
                 log.remove()

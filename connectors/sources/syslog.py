@@ -26,6 +26,7 @@ from ingest.connectors.queue.piece import Piece
 from ingest.connectors.queue.queues import Queues
 
 _CHUNK: Final = 1 << 20  # bytes of one poll, made durable together
+_LAST_ROUNDS: Final = 16  # of so many bytes each that are read when it ends
 _LEAST: Final = 64 << 10
 _FIRST_NAP: Final = 0.005  # seconds; doubled while nothing comes
 _LONGEST_NAP: Final = 0.05  # seconds
@@ -168,7 +169,10 @@ class SyslogSource(Source[SyslogOptions]):
             if isinstance(port, Door):
                 self._forget(port)
         try:
-            self._read(_CHUNK)
+            for _ in range(_LAST_ROUNDS):
+                self._read(_CHUNK)
+                if self._quiet:
+                    break
             for port in self._ports():
                 if isinstance(port, Connection):
                     self._add(port, port.finish())

@@ -137,7 +137,7 @@ class World:
         self.crash()
 
     def segments(self):
-        return sorted(self.spool.glob("*/*"))
+        return sorted(self.spool.glob("*/*.segment"))
 
     def settle(self):
         self.commit()

@@ -305,4 +305,4 @@ def test_a_full_queue_lets_the_command_wait(commands):
         blocks += some
 
     assert all_values(blocks) == [b"%0100d" % number for number in range(40_000)]
-    assert sum(path.stat().st_size for path in (command.directory / "spool").glob("*/*")) < 1 << 20
+    assert sum(path.stat().st_size for path in (command.directory / "spool").glob("*/*.segment")) < 1 << 20

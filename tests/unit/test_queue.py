@@ -55,7 +55,7 @@ class Kept:
         self.queues.acknowledged(generation, block.end)
 
     def segments(self):
-        return sorted(self.spool.glob("*/*"))
+        return sorted(self.spool.glob("*/*.segment"))
 
 
 def said(kept):
@@ -269,13 +269,30 @@ def test_behind_damage_a_new_generation_goes_on_and_nothing_else_is_lost(tmp_pat
     assert all_values(blocks) == whole[1:]
     assert {block.stream.generation for block in blocks}.isdisjoint({first.stream.generation})
     [(text, fields)] = kept.events
-    assert text == "queue is damaged: lines are lost, a new generation goes on behind them"
+    assert text == "queue is damaged: what is whole behind it goes on in another generation"
+    assert (fields["lost_from"], fields["lost_to"]) == (4, 8)
     assert str(segment) in fields["where"]
     assert first.stream.generation in kept.queues.forgettable()
     assert kept.segments() == []
     del kept.states[first.stream.generation], kept.states[blocks[0].stream.generation]
     kept.start()
     assert kept.take() == []
+
+
+def test_damage_among_what_was_acknowledged_loses_and_repeats_nothing(tmp_path):
+    kept = Kept(tmp_path)
+    for value in (b"one", b"two", b"three"):
+        kept.put(value)
+    for _ in range(2):
+        kept.acknowledge(*kept.queues.take(1))
+    [segment] = kept.segments()
+    segment.write_bytes(segment.read_bytes().replace(b"one", b"0ne"))
+
+    kept.start()
+
+    assert all_values(kept.take()) == [b"three"]
+    [(_, fields)] = kept.events
+    assert (fields["lost_from"], fields["lost_to"]) == (8, 8)
 
 
 def test_damage_found_while_reading_is_left_to_a_new_start(tmp_path, monkeypatch):
@@ -352,6 +369,24 @@ def test_what_the_checkpoint_does_not_know_yet_is_handed_out(tmp_path):
     kept.start()
 
     assert all_values(kept.take()) == [b"one"]
+
+
+def test_a_queue_that_no_checkpoint_knows_any_more_goes_on_behind_what_was_acknowledged(tmp_path):
+    kept = Kept(tmp_path)
+    kept.put(b"one")
+    kept.take()
+    kept.put(b"two")
+    kept.states = {}
+
+    kept.start()
+    blocks = kept.take(acknowledge=False)
+    assert all_values(blocks) == [b"two"]
+    assert blocks[0].positions.tolist() == [4, 8]
+
+    [note] = kept.spool.glob("*/acknowledged")
+    note.write_text("damaged")
+    kept.start()
+    assert all_values(kept.take()) == [b"one", b"two"], "twice rather than never"
 
 
 def test_after_its_partition_is_gone_a_generation_goes_on_under_another_id(tmp_path):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import socket
 import threading
@@ -163,17 +164,17 @@ def test_a_sender_that_floods_does_not_starve_another(receivers, senders, tmp_pa
     flood, small = senders(f"{tmp_path}/log"), senders(f"{tmp_path}/log")
     receiver.source.poll(1 << 20)
     flood.setblocking(False)
-    small.sendall(b"<13>small\n")
-    line = b"<13>" + b"x" * 95 + b"\n"
-    rounds = 0
+    rounds, found = 0, []
 
-    found = []
     while b"<13>small" not in found:
-        flood.send(line * 600)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                flood.send(b"<13>flood\n" * 1000)
+        if rounds == 0:
+            small.sendall(b"<13>small\n")
         found += all_values(receiver.source.poll(1))
         rounds += 1
-
-    assert rounds <= 2
+        assert rounds < 5
 
 
 def test_a_sender_that_goes_away_leaves_a_partial_message(receivers, senders):
@@ -240,7 +241,8 @@ def test_a_full_queue_stops_reading_and_goes_on_when_kafka_does(receivers, sende
     sending.start()
 
     until(lambda: receiver.source.absorb() or not receiver.source._queues.room(receiver.options.listen[0]))
-    receiver.source.absorb()
+    for _ in range(10):
+        receiver.source.absorb()
     assert sending.is_alive(), "the sender has to wait"
     blocks = []
     while sum(block.rows for block in blocks) < len(lines):
