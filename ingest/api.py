@@ -160,13 +160,17 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """One stream for `ingest status`: where it is, how far behind, and why; as generation 0: why it is not read."""
+    """One stream for `ingest status`: where it is, how far behind, and why; as generation 0: why it is not read.
+
+    `deleted`: bytes of disk that a deleted file holds until it is read to its end.
+    """
 
     generation: int
     path: str
     position: int
     size: int | None
     decision: str
+    deleted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

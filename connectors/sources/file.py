@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -19,11 +19,12 @@ from ingest.api import (
     Stream,
     StreamState,
     StreamStatus,
-    option,
 )
 from ingest.connectors.tail.claims import claims
+from ingest.connectors.tail.deleted import surplus
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
 from ingest.connectors.tail.identity import Content
+from ingest.connectors.tail.options import FileOptions
 from ingest.connectors.tail.paths import Globs, Listing
 from ingest.connectors.tail.plain import Plain
 from ingest.connectors.tail.reader import Changed, read
@@ -42,56 +43,6 @@ _LONGEST_PAUSE: Final = 10.0  # seconds between scans, however many files there 
 _RESCAN: Final = 0.1  # seconds
 _FIRST_NAP: Final = 0.01  # seconds; doubled while nothing comes
 _LONGEST_NAP: Final = 0.2  # seconds, while files grew lately; more where looking at them takes long
-
-
-class FileOptions(SourceOptions):
-    """Options of the source "file"."""
-
-    paths: Annotated[
-        list[str],
-        option(
-            "Absolute globs of the files to read; `**` stands for any number of directories. Files named .gz are "
-            "decompressed; match rotated files too, none is read twice.",
-            example=["/var/log/app/*.log"],
-        ),
-    ]
-    exclude: Annotated[
-        list[str], option("Absolute globs of files not to read.", example=["/var/log/app/debug*.log"])
-    ] = []
-    follow_symlinks: Annotated[
-        bool,
-        option("Links to files are followed, such as those in /var/log/containers; links to directories never are."),
-    ] = False
-    start_at: Annotated[
-        Literal["beginning", "end"],
-        option("Where files never seen before begin. Files that turn up later are read from their beginning."),
-    ] = "beginning"
-    close_after: Annotated[
-        Duration,
-        option(
-            "No growth for so long: an unterminated last line is given out, flagged; a gzip file that is not whole is "
-            "damaged."
-        ),
-    ] = Duration(300.0)
-    rotated_after: Annotated[
-        Duration, option("The same for a file that was renamed or deleted, once it has not grown for so long.")
-    ] = Duration(5.0)
-    scan_interval: Annotated[
-        Duration, option("How often to look for new files; less often where a scan takes long, at least each 10s.")
-    ] = Duration(1.0)
-    forget_after: Annotated[
-        Duration, option("A file gone for so long, and read to its end, is forgotten: would be read anew.")
-    ] = Duration(7 * 86400.0)
-    open_files: Annotated[int, option("Files held open at once; fewer where the process's limit says so.", ge=1)] = 512
-
-    def __post_init__(self) -> None:
-        """Refuse globs that would depend on the working directory."""
-        super().__post_init__()
-        if not self.paths:
-            raise ValueError("`paths` names no file")
-        for pattern in (*self.paths, *self.exclude):
-            if not pattern.startswith("/"):
-                raise ValueError(f'"{pattern}" is not an absolute path')
 
 
 class FileSource(Source[FileOptions]):
@@ -173,7 +124,7 @@ class FileSource(Source[FileOptions]):
     def status(self) -> list[StreamStatus]:
         """See `Source.status`; files that are not read are there too, as generation 0."""
         live = [
-            StreamStatus(file.generation, shown(file.path), file.position, file.size, file.decision)
+            StreamStatus(file.generation, shown(file.path), file.position, file.size, file.decision, file.deleted)
             for file in self._roster.live.values()
         ]
         return live + [StreamStatus(0, path, 0, None, note) for path, note in self._roster.notes.items()]
@@ -201,9 +152,13 @@ class FileSource(Source[FileOptions]):
         now = self.context.clock.monotonic()
         self._by_path = {file.path: file for file in self._roster.live.values()}
         for file in list(self._roster.live.values()):
-            self._close_if_idle(file, now)
+            if file.due or file.held or not file.listed:
+                self._close_if_idle(file, now)
             if file.due:
                 self._ready.add(file)
+        for file in surplus(self._roster.live.values(), self.options.max_deleted):
+            self._ready.discard(file)
+            self._roster.abandon(file)
         cost = _SHARE * (now - begin)
         self._scan_at = now + max(self.options.scan_interval, min(cost, _LONGEST_PAUSE))
 

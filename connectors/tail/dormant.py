@@ -14,6 +14,7 @@ from .names import Index, Names
 from .rotation import is_compressed
 from .tailed import TailedFile
 
+_GONE_KEPT = 1000  # so that a storm of rotations can't grow the checkpoint without bound
 _ORDER: dict[Kinship, int] = {"inode": 0, "device": 1, "copy": 2, "content": 3}
 
 
@@ -39,6 +40,11 @@ class Dormant:
 
     def __iter__(self) -> Iterator[TailedFile]:
         return iter(list(self._all.values()))
+
+    def outdated(self, limit: float) -> list[TailedFile]:
+        """Return those whose file has been gone since before `limit` (unix time), or that are too many."""
+        gone = sorted((file for file in self if file.gone is not None), key=lambda file: file.gone or 0.0)
+        return [one for place, one in enumerate(gone) if (one.gone or 0.0) < limit or place < len(gone) - _GONE_KEPT]
 
     def has(self, key: Key) -> bool:
         """Whether a generation was last seen under that device and inode."""

@@ -12,7 +12,7 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import KeysView, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,6 +40,10 @@ class Listing:
     strays: dict[str, str] = field(default_factory=dict)
     links: set[str] = field(default_factory=set)
 
+    def rank(self, path: str) -> tuple[bool, str]:
+        """Return what the files are sorted by."""
+        return path in self.links, path
+
     def leads(self, path: str, key: tuple[int, int]) -> bool:
         """Whether `path` is among the files, as a name of the one with that device and inode."""
         found = self.files.get(path)
@@ -59,25 +63,28 @@ class Globs:
     def __init__(self, patterns: Sequence[str], exclude: Sequence[str] = (), follow: bool = False) -> None:
         self._patterns = [_Pattern(pattern, follow) for pattern in patterns]
         self._exclude = [[_Part(name) for name in _names(pattern)] for pattern in exclude]
+        self._names: tuple[KeysView[str] | set[str], set[str]] = set(), set()
+        self._order: list[str] = []
 
     def expand(self) -> Listing:
         """Look at the disk; never raises for what it finds there."""
         listing = Listing()
         for pattern in self._patterns:
             pattern.collect(listing)
-        listing.files = {
-            path: found
-            for path, found in sorted(listing.files.items(), key=lambda one: (one[0] in listing.links, one[0]))
-            if not any(_matches(exclude, _names(path)) for exclude in self._exclude)
-        }
+        names = listing.files.keys(), listing.links
+        if names != self._names:  # else they are in the same order as before, which need not be found again
+            self._names = names
+            self._order = [path for path in sorted(listing.files, key=listing.rank) if not self._excluded(path)]
+        listing.files = {path: listing.files[path] for path in self._order}
         return listing
 
     def match(self, path: str) -> bool:
         """Whether a file at `path` would be listed."""
         names = _names(path)
-        if any(_matches(exclude, names) for exclude in self._exclude):
-            return False
-        return any(pattern.match(names) for pattern in self._patterns)
+        return not self._excluded(path) and any(pattern.match(names) for pattern in self._patterns)
+
+    def _excluded(self, path: str) -> bool:
+        return any(_matches(exclude, _names(path)) for exclude in self._exclude)
 
 
 class _Pattern:

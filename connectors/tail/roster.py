@@ -9,6 +9,7 @@ from ingest.api import Framing, SourceContext, StreamState
 
 from .absent import Sightings, seek, stats
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
+from .deleted import held
 from .dormant import Dormant
 from .gzipped import Gzipped, Patience
 from .handles import Handles, Key
@@ -21,7 +22,6 @@ from .tailed import TailedFile, restore, shown
 from .unpacking import Hands, Unpacking
 
 _ALIGN = 1 << 20
-_GONE_KEPT = 1000  # so that a storm of rotations can't grow the checkpoint without bound
 _QUIET = 1.0  # seconds that a gzip file must have been left alone before it is worth a look
 
 
@@ -121,13 +121,7 @@ class Roster:
 
     def end(self, file: TailedFile, reason: str) -> None:
         """End a generation whose bytes are no longer in the file: the next scan decides what the file is now."""
-        self._context.event(
-            "file was truncated or replaced",
-            path=file.name,
-            generation=f"{file.generation:016x}",
-            position=file.position,
-            why=reason,
-        )
+        self._tell("file was truncated or replaced", file, why=reason)
         del self.live[file.key]
         self._rest(file, reason)
 
@@ -159,22 +153,27 @@ class Roster:
         self._handles.close(file.key)
         self._rest(file, why)
 
+    def abandon(self, file: TailedFile) -> None:
+        """Give up a deleted file that is not read to its end: its disk is needed."""
+        why = "deleted files hold too much of the disk"
+        self._tell("deleted file is given up before it was read to its end", file, why=why, size=file.size)
+        self.retire(file, "given up")
+
     def forgettable(self, age: float) -> Iterator[int]:
         """Yield dormant generations that have been gone for longer than `age` seconds, or are too many."""
-        limit = self._context.clock.now() - age
-        gone = sorted((file for file in self.dormant if file.gone is not None), key=lambda file: file.gone or 0.0)
-        for place, file in enumerate(gone):
-            if (file.gone or 0.0) < limit or place < len(gone) - _GONE_KEPT:
-                yield file.generation
-                if file.acked >= file.position:
-                    self.dormant.remove(file)
-                    del self._generations[file.generation]
+        for file in self.dormant.outdated(self._context.clock.now() - age):
+            yield file.generation
+            if file.acked >= file.position:
+                self.dormant.remove(file)
+                del self._generations[file.generation]
 
     # ── one file ──
 
     def _meet(self, path: str, key: Key, found: os.stat_result, listing: Listing, now: float) -> bool:
         """Take note of what the scan saw of a live file; return False where it is none, or may be another by now."""
         file = self.live.get(key)
+        if file is not None and file.unchanged(path, found):
+            return True
         if file is not None and listing.leads(file.path, key):
             path = file.path  # of several names the one that it has had before
         if file is None or self._doubtful(file, path, found):
@@ -217,7 +216,7 @@ class Roster:
                 )
             self.retire(file, "gone")
             return
-        file.listed, file.rotated = False, True
+        file.listed, file.rotated, file.deleted = False, True, held(found)
         file.look(found.st_size, found.st_mtime_ns, now)
 
     def _welcome(self, newcomers: Sightings, listing: Listing, notes: dict[str, str], now: float) -> None:
@@ -382,6 +381,10 @@ class Roster:
                     )
                 file.gone, file.decision = self._context.clock.now(), "gone"
                 self._publish(file)
+
+    def _tell(self, text: str, file: TailedFile, **more: object) -> None:
+        generation = f"{file.generation:016x}"
+        self._context.event(text, path=file.name, generation=generation, position=file.position, **more)
 
     def _publish(self, file: TailedFile) -> None:
         file.known = True

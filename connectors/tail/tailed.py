@@ -53,6 +53,7 @@ class TailedFile:
         due: there may be something to read.
         unsettled: it changed so lately that an equal stat at the next look proves nothing.
         listed: the last scan saw it.
+        deleted: bytes of disk that it holds though it has no name any more.
         rotated: renamed, deleted, or of a rotated name: its last line may be given out soon.
         closing: it is finished: an unterminated last line may be given out.
         settled: its last event will not go on any more: it may be given out.
@@ -90,6 +91,7 @@ class TailedFile:
     due: bool = False
     unsettled: bool = False
     listed: bool = True
+    deleted: int = 0
     rotated: bool = False
     closing: bool = False
     settled: bool = False
@@ -125,6 +127,12 @@ class TailedFile:
     def finished(self) -> bool:
         """Whether its end, once nobody writes any more, is the end of its content: not so where it is damaged."""
         return self.packed is None or self.packed.seen.ending.whole
+
+    def unchanged(self, path: str, found: os.stat_result) -> bool:
+        """Whether a stat says nothing new of the file, as of most of many."""
+        if self.modified != found.st_mtime_ns or self.size != found.st_size or self.unsettled:
+            return False
+        return path == self.path and self.listed and not self.compressed
 
     def look(self, size: int, modified: int, now: float) -> None:
         """Take note of a stat; decide whether to read. Of a gzip file it says nothing: a survey does."""

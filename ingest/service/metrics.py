@@ -104,6 +104,9 @@ class Metrics:
         self.ship_unread = new.gauge(
             "ship_unread_files", "Files that a source should read and does not: they wait, or can't be read.", "source"
         )
+        self.ship_deleted = new.gauge(
+            "ship_deleted_bytes", "Disk that deleted files hold until they are read to their end.", "source"
+        )
         self.ship_restarts = new.counter("ship_restarts", "Times that sending began anew from the checkpoint.")
         self.checkpoint_seconds = new.gauge(
             "ship_checkpoint_timestamp_seconds", "When the checkpoint was last made durable, unix time."

@@ -197,6 +197,7 @@ class Session:
             rows += shipped(source.options.name, streams, self._ledger.entries)
             count = sum(1 for stream in streams if stream.generation)
             self._around.metrics.ship_streams.labels(source.options.name).set(count)
+            self._around.metrics.ship_deleted.labels(source.options.name).set(sum(one.deleted for one in streams))
             self._around.metrics.ship_unread.labels(source.options.name).set(len(streams) - count)
         self._report()
         self._ledger.count(int(row.generation, 16) for row in rows if row.generation)

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.api import Flag
 from ingest.connectors.sources import file as module
-from ingest.connectors.tail import roster
+from ingest.connectors.tail import dormant
 from ingest.connectors.tail.gunzip import Gunzip
 from tests.builders.tail import MAX_LINE, Tail
 
@@ -235,7 +235,7 @@ def test_a_gzip_that_was_replaced_while_stopped_is_not_taken_for_the_one_that_wa
 
 
 def test_files_that_are_yet_to_be_looked_through_are_not_forgotten_as_gone(tail, monkeypatch):
-    monkeypatch.setattr(roster, "_GONE_KEPT", 3)
+    monkeypatch.setattr(dormant, "_GONE_KEPT", 3)
     tail = tail()
     for number in range(10):
         tail.write(f"{number}.log", b"%d\n" % number)

@@ -15,6 +15,7 @@ PROMISED = [
     "ship_inflight_bytes",
     "ship_streams",
     "ship_unread",
+    "ship_deleted",
     "ship_restarts",
     "checkpoint_seconds",
     "sink_records",
