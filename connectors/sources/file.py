@@ -38,7 +38,7 @@ from ingest.connectors.tail.watch import GROWTH, Watch
 _QUANTUM: Final = 1 << 20  # of one file in one turn
 _TURN: Final = 4 << 10  # bytes that could be read in the time that a turn takes by itself
 _WARM: Final = 10.0  # seconds without growth until a file is looked at by scans only
-_SHARE: Final = 20  # a scan may take one part in so many of the time
+_SHARE: Final = 40  # a scan may take one part in so many of the time, and so may looks at warm files
 _LONGEST_PAUSE: Final = 10.0  # seconds between scans, however many files there are
 _RESCAN: Final = 0.1  # seconds
 _FIRST_NAP: Final = 0.01  # seconds; doubled while nothing comes
