@@ -32,6 +32,7 @@ from ingest.connectors.tail.turns import in_turn
 from ingest.connectors.tail.watch import Watch
 
 _QUANTUM: Final = 1 << 20  # of one file in one turn
+_GLANCE: Final = 4 << 10  # what a read that brings nothing counts as: many idle files have their turn in one poll
 _WARM: Final = 10.0  # seconds without growth until a file is looked at by scans only
 _SHARE: Final = 20  # a scan may take one part in so many of the time
 _LONGEST_PAUSE: Final = 10.0  # seconds between scans, however many files there are
@@ -120,7 +121,7 @@ class FileSource(Source[FileOptions]):
         while taken < max_bytes and (turns := in_turn(self._ready)):
             for file in turns:
                 block = self._read(file)
-                taken += _QUANTUM if block is None else block.nbytes
+                taken += max(_GLANCE, file.read_to - file.position) if block is None else block.nbytes
                 blocks += [] if block is None else [block]
                 if taken >= max_bytes:
                     break
