@@ -38,6 +38,7 @@ template(name="line" type="string" string="%msg%")
 ruleset(name="out") {{
     action(
         type="omkafka" broker=["{bootstrap}"] topic="{topic}" template="line" partitions.auto="on"
+        action.resumeRetryCount="-1"
         confParam=[
             "compression.codec=lz4", "linger.ms=20", "batch.num.messages=100000",
             "queue.buffering.max.messages=1000000", "queue.buffering.max.kbytes=524288"

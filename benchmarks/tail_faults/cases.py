@@ -353,7 +353,7 @@ def compressed_half_read(scene: Scene) -> None:
 # ── around ──
 
 
-@case(Settings("frozen", "the broker does not answer for 10 s"))
+@case(Settings("frozen", "the broker does not answer for 10 s", patience=60.0))
 def broker_frozen(scene: Scene) -> None:
     scene.begin()
     with scene.live(1000, rotate_every=5000):
@@ -364,7 +364,7 @@ def broker_frozen(scene: Scene) -> None:
         time.sleep(1.0)
 
 
-@case(Settings("broker", "the broker is killed and comes back 10 s later"))
+@case(Settings("broker", "the broker is killed and comes back 10 s later", patience=60.0))
 def broker_killed(scene: Scene) -> None:
     scene.begin()
     with scene.live(1000, rotate_every=5000):

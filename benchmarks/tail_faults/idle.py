@@ -14,6 +14,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
+from benchmarks.processes import ContenderFailed
 from benchmarks.tail_faults.logs import Lines, Log, until
 from benchmarks.tail_faults.shippers import SHIPPERS, Shipper
 from benchmarks.tail_faults.tally import Written
@@ -78,12 +79,13 @@ def _lateness(world: World, topic: str, log: Log, seconds: float) -> list[float]
     for _ in range(count):
         log.append(log.lines.one(f"{time.time():.6f}") + b"\n")
         time.sleep(_RHYTHM)
-    until(lambda: sum(world.broker.ends(topic, 1)) >= begin + count)
+    if not until(lambda: sum(world.broker.ends(topic, 1)) >= begin + count, 60.0):
+        raise ContenderFailed(f"{sum(world.broker.ends(topic, 1)) - begin} of {count} lines came within 60 s")
     reader = Consumer({"bootstrap.servers": world.kafka.bootstrap, "group.id": "idle", "enable.auto.commit": False})
     reader.assign([TopicPartition(topic, 0, begin)])
     late: list[float] = []
-    while len(late) < count and (messages := reader.consume(count, 5.0)):
-        for message in messages:
+    while len(late) < count:
+        for message in reader.consume(count - len(late), 1.0):
             late.append(message.timestamp()[1] / 1000 - float((message.value() or b"").split()[1]))
     reader.close()
     return late

@@ -61,7 +61,7 @@ class Scene:
 
     def settle(self) -> Tally:
         """Wait until nothing comes any more; return what is wrong then."""
-        return self.watch.settle(self.written)
+        return self.watch.settle(self.written, self.settings.patience)
 
     def unreadable(self) -> int:
         """Return how many of the missing lines are in no file any more."""

@@ -16,6 +16,7 @@ class Settings:
         varied: whether the ends of lines differ.
         files: how many the shipper may have open.
         kills: it is killed, so that how often it notes its place matters.
+        patience: seconds without news after which nothing more is awaited: longer than anybody's timers.
     """
 
     key: str
@@ -24,3 +25,4 @@ class Settings:
     varied: bool = True
     files: int | None = None
     kills: bool = False
+    patience: float = 9.0

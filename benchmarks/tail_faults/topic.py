@@ -13,8 +13,6 @@ QUIET = 3.0
 """Seconds without news after which a topic that holds everything counts as done: what comes again comes by then."""
 WITHIN = 5.0
 """The same for one that lacks something, in the midst of a case."""
-PATIENCE = 9.0
-"""The same at the end of a case: longer than anybody's timers."""
 LONGEST = 120.0
 
 
@@ -51,9 +49,9 @@ class Watch:
         """
         return self._until(lambda: written.whole(self.found), WITHIN, moving)
 
-    def settle(self, written: Written) -> Tally:
-        """Wait until nothing comes any more; return what is wrong then."""
-        self._until(lambda: written.whole(self.found), PATIENCE, lambda: True)
+    def settle(self, written: Written, patience: float) -> Tally:
+        """Wait until nothing comes any more for so many seconds; return what is wrong then."""
+        self._until(lambda: written.whole(self.found), patience, lambda: True)
         self._until(lambda: False, QUIET, lambda: True)
         return written.compare(self.found)
 

@@ -198,6 +198,17 @@ def test_a_file_restored_under_another_inode_is_not_read_again(tail):
     assert generations(blocks) == {old.stream.generation}
 
 
+def test_many_files_without_news_have_their_turn_in_one_poll(tail):
+    tail = tail()
+    for number in range(200):
+        tail.write(f"{number}.log", b"1\n")
+    assert len(tail.values()) == 200
+    tail.clock.advance(1.0)  # each is looked into once more: a second write within one tick leaves the same mtime
+
+    assert tail.source.poll(1 << 20) == []
+    assert tail.source.next_poll() > 0
+
+
 def test_globs_that_overlap_read_a_file_once(tail, tmp_path):
     tail = tail()
     tail.options.paths.append(str(tmp_path / "app*"))
