@@ -41,6 +41,7 @@ _WARM: Final = 10.0  # seconds without growth until a file is looked at by scans
 _SHARE: Final = 40  # a scan may take one part in so many of the time, and so may looks at warm files
 _LONGEST_PAUSE: Final = 10.0  # seconds between scans, however many files there are
 _RESCAN: Final = 0.1  # seconds
+_REST: Final = 0.1  # seconds between two scans, though names come and go
 _FIRST_NAP: Final = 0.01  # seconds; doubled while nothing comes
 _LONGEST_NAP: Final = 0.2  # seconds, while files grew lately; more where looking at them takes long
 
@@ -69,7 +70,7 @@ class FileSource(Source[FileOptions]):
         self._ready = Turns()
         self._warm: dict[Key, None] = {}
         self._scanned = False
-        self._scan_at = context.clock.monotonic()
+        self._scan_at = self._rested_at = context.clock.monotonic()
         self._nap = _FIRST_NAP
         self._peek_cost = 0.0
         self._turn = 0
@@ -80,7 +81,8 @@ class FileSource(Source[FileOptions]):
 
     def poll(self, max_bytes: int) -> list[LineBlock]:
         """See `Source.poll`."""
-        if self.context.clock.monotonic() >= self._scan_at:
+        now = self.context.clock.monotonic()
+        if now >= self._scan_at or (now >= self._rested_at and self._watch.told()):
             self._scan()
         else:
             self._peek()
@@ -161,6 +163,7 @@ class FileSource(Source[FileOptions]):
             self._roster.abandon(file)
         cost = _SHARE * (now - begin)
         self._scan_at = now + max(self.options.scan_interval, min(cost, _LONGEST_PAUSE))
+        self._rested_at = now + max(_REST, cost)
 
     def _look(self) -> Listing:
         """Return what is there, with the files that were renamed since the scan before and that it did not see."""

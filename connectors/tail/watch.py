@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import struct
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias
@@ -48,6 +49,13 @@ class Watch:
     def works(self) -> bool:
         """Return whether anything is watched."""
         return bool(self._watches)
+
+    def told(self) -> bool:
+        """Whether the kernel has something to tell."""
+        poll = select.poll()
+        if self._fd >= 0:
+            poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def notices(self, reads: int = _ALL) -> list[Notice]:
         """Return what happened since the last call, in order; `reads`: of the kernel, each of some thousand at most."""

@@ -454,6 +454,13 @@ def test_a_file_that_grows_after_a_long_silence_is_read_before_the_next_scan(tai
     assert tail.values(0.3) == [b"two"]
 
 
+def test_a_new_file_is_read_before_the_next_scan(tail):
+    tail = tail(scan_interval=Duration(60.0))
+    tail.poll(1)
+    tail.write("app.log", b"one\n")
+    assert tail.values(0.2) == [b"one"]
+
+
 def test_a_file_gone_for_long_is_forgotten_also_over_restarts(tail):
     tail = tail(forget_after=1000.0)
     tail.write("app.log", b"1\n")
