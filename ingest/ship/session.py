@@ -31,6 +31,7 @@ _SHARE: Final = 1 << 20  # bytes that one source may hand out at least before th
 _WAITING: Final = 4  # one part in so many of the bytes in flight may wait for company
 _NAP: Final = 0.2  # seconds until the stop flag is looked at again
 _SILENT: Final = 15.0  # seconds without a word from any broker after which Kafka counts as gone
+_STUCK: Final = 30.0  # seconds without an acknowledgement after which a batch counts as stuck
 _SURVEY: Final = 2.0  # seconds
 _SURVEY_SHARE: Final = 100
 _BEAT: Final = 60.0  # seconds within which a round must end
@@ -93,8 +94,8 @@ class Session:
         self._awake = threading.Event()
         self._inflight = 0
         """Bytes read and not yet acknowledged, wherever they are."""
-        self._sent = 0
-        """Batches whose outcome is not known."""
+        self._sent: dict[int, tuple[Batch, float]] = {}
+        """Batches whose outcome is not known, the oldest first, and when they were sent."""
         self._due = [float("-inf") for _ in self._sources]
         self._saving = Pace(around.save_interval)
         self._surveying = Pace(_SURVEY, _SURVEY_SHARE)
@@ -152,7 +153,7 @@ class Session:
             batch, error = self._outcomes.get_nowait()
             if error is not None:
                 raise error
-            self._sent -= 1
+            del self._sent[id(batch)]
             for parcel in batch.parcels:
                 self._resolve(parcel)
         if self._producer.broken:
@@ -210,7 +211,19 @@ class Session:
         heard = silence < _SILENT
         health.report("kafka", heard, "" if heard else f"no broker was heard for {silence:.0f}s")
         health.report("checkpoint", not self._disk_trouble, self._disk_trouble)
-        health.report("ship", True)
+        stuck = self._stuck()
+        health.report("ship", not stuck, stuck)
+
+    def _stuck(self) -> str:
+        """Return what has waited too long for an acknowledgement; "" = nothing."""
+        if not self._sent:
+            return ""
+        batch, sent_at = next(iter(self._sent.values()))
+        waited = self._around.clock.monotonic() - sent_at
+        if waited < _STUCK:
+            return ""
+        where = f"topic {batch.topic} partition {batch.partition}"
+        return f"lines for {where} have waited for {waited:.0f}s: is the topic still there, and has it a leader?"
 
     # ── one parcel ──
 
@@ -234,7 +247,7 @@ class Session:
             self._hand_over(batch)
 
     def _hand_over(self, batch: Batch) -> None:
-        self._sent += 1
+        self._sent[id(batch)] = batch, self._around.clock.monotonic()
         segments = [(parcel.block, parcel.header) for parcel in batch.parcels]
         self._producer.send(batch.topic, batch.partition, segments, partial(self._done, batch))
 

@@ -259,6 +259,25 @@ def test_a_trickle_lingers_and_several_streams_leave_together(tmp_path, kafka):
     house.close()
 
 
+def test_lines_that_wait_too_long_for_an_acknowledgement_turn_it_unready(house, kafka):
+    house.write(b"a\n")
+    session = house.session()
+    kafka.answers = False
+    house.steps(session)
+    assert house.around.health.reports["ship"] == (True, "")
+
+    house.clock.advance(31)
+    session.step()
+    ok, why = house.around.health.reports["ship"]
+    assert not ok
+    assert "topic logs partition 0" in why
+
+    kafka.producers[0].answer()
+    house.clock.advance(10)
+    session.step()
+    assert house.around.health.reports["ship"] == (True, "")
+
+
 # ── a full disk ──
 
 
