@@ -10,7 +10,7 @@ after any action and be run again, by the same worker or another one, any number
 
 (`tend` holds the two that may also be left out: fold and sweep.)
 
-The decisions are the pure functions of `rules`; the generators read like the description in docs/design.md.
+The decisions are the pure functions of `rules`; the generators read like docs/commit-protocol.md.
 """
 
 from __future__ import annotations
