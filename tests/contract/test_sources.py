@@ -39,6 +39,32 @@ class FileRig:
         self.clock.advance(600)
 
 
+class SpoolRig:
+    """One file that a job appends whole lines to, and at the end what is left: spooled files are finished."""
+
+    def __init__(self, directory):
+        self.clock = ManualClock()
+        self.path = directory / "in" / "export.csv"
+        self.path.parent.mkdir()
+        self.waiting = b""
+
+    def build(self, context, **options):
+        return build("spool", context, paths=[str(self.path.parent / "*.csv")], settle=1.0, **options)
+
+    def write(self, data):
+        whole, newline, self.waiting = (self.waiting + data).rpartition(b"\n")
+        self.append(whole + newline)
+
+    def append(self, data):
+        if data:
+            with self.path.open("ab") as file:
+                file.write(data)
+
+    def finish(self):
+        self.append(self.waiting)
+        self.waiting = b""
+
+
 class StdinRig:
     def __init__(self):
         self.clock = ManualClock()
@@ -184,6 +210,14 @@ class TestFile(SourceContract):
     @pytest.fixture
     def rig(self, tmp_path):
         return FileRig(tmp_path)
+
+
+class TestSpool(SourceContract):
+    connector = "spool"
+
+    @pytest.fixture
+    def rig(self, tmp_path):
+        return SpoolRig(tmp_path)
 
 
 class TestExec(SourceContract):
