@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from tests.crash.processes import Victim, run
 from tests.servers.process import free_port
 
 pytestmark = pytest.mark.kafka
+
+JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
 
 
 def configured(directory, server, topic, table):
@@ -218,6 +221,33 @@ def test_a_run_with_once_takes_away_what_it_shipped(kafka, tmp_path):
     assert done.returncode == 0, done.stderr
     assert values(kafka, topic, 2) == [b"1", b"2"]
     assert list((tmp_path / "in").iterdir()) == []
+
+
+@pytest.mark.skipif(
+    shutil.which("journalctl") is None or not os.path.exists(JOURNAL_REMOTE),
+    reason="journalctl and systemd-journal-remote are not installed",
+)
+def test_entries_of_a_journal_survive_kill_9(kafka, shipping, tmp_path):
+    (tmp_path / "journal").mkdir()
+    writer = subprocess.Popen([JOURNAL_REMOTE, "-o", tmp_path / "journal" / "x.journal", "-"], stdin=subprocess.PIPE)
+
+    def write(begin, end):
+        for number in range(begin, end):
+            time = b"__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n" % (1_700_000_000_000_000 + number, number + 1)
+            writer.stdin.write(time + b"_BOOT_ID=%032x\nPRIORITY=6\nMESSAGE=message %d\n\n" % (1, number))
+        writer.stdin.flush()
+
+    shipper, topic = shipping(f'type = "journald"\ndirectory = "{tmp_path}/journal"')
+    for life in range(4):
+        write(2000 * life, 2000 * (life + 1))
+        values(kafka, topic, 2000 * life + 1000)
+        shipper.kill()
+        shipper.start()
+    writer.communicate()
+
+    found = [json.loads(value)["MESSAGE"] for value in values(kafka, topic, 8000)]
+    assert found == [f"message {number}" for number in range(8000)]
+    assert shipper.stop() == 0
 
 
 def test_a_request_is_answered_once_its_lines_are_in_kafka(kafka, shipping):
