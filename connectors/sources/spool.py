@@ -119,6 +119,8 @@ class SpoolSource(Source[SpoolOptions]):
         self._wanted: set[Key] | None = None
         """With `once`: the files of the first look that are not dealt with yet; None before it."""
         self._unseen: dict[str, str] = {}
+        self._unread: dict[Key, str] = {}
+        """Files that the last scan saw, and of which nothing had been looked at then."""
         self._scan_at = context.clock.monotonic()
 
     def resume(self, states: Sequence[StreamState]) -> None:
@@ -193,12 +195,25 @@ class SpoolSource(Source[SpoolOptions]):
         self._settling.keep(seen.keys())
         self._roll.look(seen, listing.knows, self._desk.opened)
         self._desk.forget(seen)
+        self._miss(seen, listing)
         if self.context.once:
             settled = self._limit(seen.keys(), changed, settled)
         self._desk.plan(sorted(settled, key=lambda file: (file.stamp[1], file.path)))
+        self._unread = {key: file.path for key, file in seen.items() if self._desk.unread(file)}
         cost = _SHARE * (now - begin)
         pause = max(self.options.scan_interval, min(cost, _LONGEST_PAUSE))
         self._scan_at = now + min(pause, self._settling.next_due(now))
+
+    def _miss(self, seen: Mapping[Key, Seen], listing: Listing) -> None:
+        """Say which files are gone of those that waited to be read."""
+        gone = [
+            path
+            for key, path in self._unread.items()
+            if key not in seen and key not in self._desk.begun and listing.knows(path)
+        ]
+        self._desk.begun.clear()
+        if gone:
+            self.context.event("files are gone before they were read", files=len(gone), path=shown(gone[0]))
 
     def _limit(self, seen: Iterable[Key], changed: set[Key], settled: list[Seen]) -> list[Seen]:
         """Return those of the first look; what changed since then is not finished, and is left for another time."""

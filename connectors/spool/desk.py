@@ -36,6 +36,7 @@ class Desk:
 
     Attributes:
         notes: path → why the file is not read, or not taken away.
+        begun: files that were opened since somebody cleared it.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Desk:
         failed_dir: str | None,
     ) -> None:
         self.notes: dict[str, str] = {}
+        self.begun: set[Key] = set()
         self._event = context.event
         self._roll = roll
         self._framing = framing
@@ -81,6 +83,10 @@ class Desk:
                 self._queue.append(seen)
             elif file.done:
                 self.leave(file)
+
+    def unread(self, seen: Seen) -> bool:
+        """Whether the file is known to nobody yet: were it gone now, it would be lost."""
+        return seen.key not in self.opened and seen.key not in self._passed and self._roll.known(seen.key) is None
 
     def forget(self, seen: Mapping[Key, Seen]) -> None:
         """Forget what was noted of files that are no longer there."""
@@ -148,6 +154,7 @@ class Desk:
         if content.stamp() != seen.stamp:  # written to since the scan
             content.close()
             return
+        self.begun.add(seen.key)
         keep = self._when_done == "keep"
         self._jobs.append(Examination(seen, content, self._roll.known(seen.key), keep))
 

@@ -526,9 +526,18 @@ def test_entries_that_are_gone_from_a_real_journal_are_said(real, tmp_path):
     assert len(real.said("no longer has the entry")) == 1
 
 
-def test_the_real_journalctl_selects_entries(real):
+def test_the_real_journalctl_selects_entries_also_after_a_crash(real, tmp_path):
     real.start(units=["a.service"])
-    assert messages(real.blocks(2)) == ["message 2\n" * 1000, "message 4\n"]
+    blocks = real.blocks(2)
+    assert messages(blocks) == ["message 2\n" * 1000, "message 4\n"]
+    real.remember(blocks, len(blocks))
+    write_journal(tmp_path / "real", range(6, 8))
+    real.start(units=["a.service"])
+    assert messages(real.blocks(1)) == ["message 6\n"]
+    assert real.said("") == []
+
+
+def test_the_real_journalctl_matches_entries(real):
     real.start(matches=["PRIORITY=1"])
 
     assert messages(real.blocks(3)) == [f"message {number}\n" for number in (1, 3, 5)]

@@ -610,6 +610,33 @@ def test_a_file_that_goes_before_it_was_read_to_its_end_is_said(spool):
     assert [fields["position"] for fields in spool.said("gone before it was read to its end")] == [blocks[0].end]
 
 
+def test_files_that_go_before_anything_was_read_are_said(spool):
+    spool = spool(when_done="delete")
+    path = spool.put("a", b"1\n")
+    spool.put("b", b"2\n")
+    spool.poll(1.0)
+    path.unlink()
+
+    assert spool.values() == [b"2"]
+    assert spool.values() == []
+
+    assert spool.said("gone before they were read") == [{"files": 1, "path": str(path)}]
+
+
+def test_a_name_that_is_no_text_is_read_on_and_moved(moving, tmp_path):
+    name = os.fsdecode(b"caf\xe9.csv")
+    content = b"".join(b"line %d\n" % number for number in range(300_000))
+    moving.put(name, content)
+    blocks = moving.poll(acknowledge=False)
+    moving.acknowledge(blocks[:1])
+
+    moving.start()
+
+    assert intervals(moving.poll()) == intervals(blocks[1:])
+    assert moving.names("done") == [name]
+    assert blocks[0].stream.path == f"{tmp_path}/in/caf\\xe9.csv"
+
+
 def test_a_kept_file_that_is_gone_is_forgotten_after_a_while_also_over_restarts(spool):
     spool = spool(forget_after=86400.0)
     path = spool.put("a", b"1\n")
