@@ -176,7 +176,6 @@ class JournaldSource(Source[JournaldOptions]):
         self._serial = known["serial"]
         self._first, self._cursor = known["first"], known["cursor"]
         self._place = Place(self._cursor) if state.state or not self._first else Place(self._first, kept=True)
-        self._cursor = "" if self._place.kept else self._cursor
         self._changed = known["selection"] != self._selection
         if not self._changed and known["framing"] == self._framing.to_json():
             self._continue(state.generation, state.position, state.sent, "resumed")

@@ -393,6 +393,25 @@ def test_other_options_begin_a_new_generation_where_the_old_one_stands(journal, 
     assert journal.said("no longer has") == []
 
 
+def test_a_loss_after_options_changed_is_said_as_any_other(journal, tmp_path):
+    journal = journal()
+    journal.log(1, 2)
+    journal.start()
+    blocks = journal.blocks(2)
+    journal.remember(blocks, len(blocks))
+    journal.log(3)
+    (tmp_path / "ends").touch()
+    journal.start(units=["a.service"])
+    assert messages(journal.blocks(1)) == ["message 3"]
+    journal.until_ended()
+    journal.log(4)
+    journal.vacuum(3)
+    journal.clock.advance(1.0)
+
+    assert messages(journal.blocks(1)) == ["message 4"]
+    assert len(journal.said("no longer has the entry")) == 1
+
+
 def test_of_two_generations_the_later_goes_on(journal):
     journal = journal()
     journal.log(1, 2)

@@ -365,6 +365,16 @@ def test_a_file_is_moved_and_never_over_another(moving, tmp_path):
     assert found == {"a.csv": b"older", "a.csv.1": b"0\n", "a.csv.2": b"1\n"}
 
 
+def test_a_move_is_durable_in_both_directories(moving, tmp_path, monkeypatch):
+    synced = set()
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.add(os.readlink(f"/proc/self/fd/{fd}")))
+    moving.put("a", b"1\n")
+
+    moving.poll()
+
+    assert synced == {f"{tmp_path}/in", f"{tmp_path}/done"}
+
+
 def test_a_directory_of_done_files_below_the_globs_is_not_read(spool, tmp_path):
     (tmp_path / "in" / "done").mkdir(parents=True)
     spool = spool(paths=[f"{tmp_path}/in/**"], when_done="move", done_dir=f"{tmp_path}/in/done")
@@ -518,13 +528,14 @@ def test_an_inode_that_is_used_again_after_a_crash_is_another_file(spool):
 
 def test_a_file_system_that_was_mounted_again_under_another_number_is_known(spool):
     spool = spool()
-    spool.put("a", b"1\n")
-    (block,) = spool.poll()
-    spool.entries[block.stream.generation]["state"]["device"] += 1
+    spool.put("a", b"line\n" * 400_000)
+    blocks = spool.poll(acknowledge=False)
+    spool.acknowledge(blocks[:1])
+    spool.entries[blocks[0].stream.generation]["state"]["device"] += 1
 
     spool.start()
 
-    assert spool.values() == []
+    assert intervals(spool.poll()) == intervals(blocks[1:])
     assert spool.said("gone") == []
 
 
@@ -608,6 +619,33 @@ def test_a_file_that_goes_before_it_was_read_to_its_end_is_said(spool):
     spool.poll()
 
     assert [fields["position"] for fields in spool.said("gone before it was read to its end")] == [blocks[0].end]
+
+
+def test_a_file_that_is_taken_away_while_it_is_read_is_read_to_its_end(spool):
+    spool = spool()
+    path = spool.put("a", b"line\n" * 400_000)
+    spool.poll(1.0)
+    spool.clock.advance(SETTLE)
+    blocks = spool.source.poll(1)
+    path.unlink()
+
+    blocks += spool.poll()
+
+    assert sum(block.rows for block in blocks) == 400_000
+    assert spool.said("gone") == []
+
+
+def test_a_crash_within_zeros_that_no_program_wrote_repeats_the_same_lines(spool):
+    spool = spool()
+    spool.put("a", b"1\n" + b"\0" * 3_000_000 + b"2\n")
+    blocks = spool.poll(acknowledge=False)
+    assert len(blocks) > 2
+    spool.acknowledge(blocks[:1])
+
+    spool.start()
+
+    assert intervals(spool.poll()) == intervals(blocks[1:])
+    assert all_values(blocks) == [b"1", b"2"]
 
 
 def test_files_that_go_before_anything_was_read_are_said(spool):
