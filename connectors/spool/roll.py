@@ -75,7 +75,7 @@ class Roll:
             file.decision = decision.reason
         else:
             if known is not None and known.key == seen.seen.key:
-                self._replaced(known, shown(seen.seen.path))
+                self._replaced(known, evidence is not None and evidence.over)
             reason = decision.reason if decision is not None else "new"
             file = self._new(seen, framing, reason)
         file.verified = True
@@ -102,7 +102,8 @@ class Roll:
         for file in self._files.values():
             there = seen.get(file.key)
             if there is not None:
-                file.path = there.path
+                if there.stamp == file.stamp:  # else its name is one of the signs whether it is the same
+                    file.path = there.path
                 if file.gone is not None:
                     file.gone = None
                     self._news.append(file)
@@ -172,8 +173,8 @@ class Roll:
             decision=reason,
         )
 
-    def _replaced(self, file: Spooled, path: str) -> None:
-        if not file.done or shown(file.path) == path:  # else an inode number was used again
+    def _replaced(self, file: Spooled, over: bool) -> None:
+        if not over:  # else it was taken away, and its inode number was used again
             self._context.event(
                 "file was replaced or written anew: it is read from its beginning, as a new generation",
                 **_about(file),

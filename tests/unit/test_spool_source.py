@@ -524,6 +524,21 @@ def test_an_inode_that_is_used_again_after_a_crash_is_another_file(spool):
 
     assert all_values(blocks) == [b"header", b"row"]
     assert {each.stream.generation for each in blocks}.isdisjoint({block.stream.generation})
+    assert spool.said("replaced") == []
+
+
+def test_a_longer_file_with_a_known_inode_and_another_name_is_another_file(spool, tmp_path):
+    spool = spool()
+    spool.put("a", b"header\n", at=1000)
+    (block,) = spool.poll()
+    (tmp_path / "in" / "a").rename(tmp_path / "in" / "b")
+    spool.put("b", b"header\nrow\n", at=2000)
+
+    spool.start()
+    blocks = spool.poll()
+
+    assert all_values(blocks) == [b"header", b"row"]
+    assert {each.stream.generation for each in blocks}.isdisjoint({block.stream.generation})
 
 
 def test_a_file_system_that_was_mounted_again_under_another_number_is_known(spool):
