@@ -14,20 +14,32 @@ class Assembler:
     its length alone.
 
     `position` is the end of all lines handed out; at first it is that of the first byte which comes.
+
+    Args:
+        framing: how bytes become lines; where `position` is not the beginning, as `resolved` gave it.
+        position: of the first byte that comes: the first of a line.
+        sent: end of the last record before, <= position; None = position.
+        before: the last bytes before `position`, at least `framing.width` of them if there are so many.
     """
 
-    def __init__(self, framing: Framing, position: int = 0) -> None:
+    def __init__(self, framing: Framing, position: int = 0, sent: int | None = None, before: bytes = b"") -> None:
         self.position = position
         self._framing = framing
         self._resolved = False
-        self._sent = position
+        self._sent = position if sent is None else sent
         self._rest = b""
         self._beyond = 0
         """Bytes of an over-long line that came after `_rest` and were let go."""
         self._half = b""
         """The first byte of a character of two."""
-        self._hole = b""
+        before = before[len(before) - framing.width :]
+        self._hole = b"" if any(before) else before
         """The bytes before `_rest`, where they are of a hole."""
+
+    @property
+    def framing(self) -> Framing:
+        """Return how bytes become lines, the encoding resolved as soon as bytes came."""
+        return self._framing
 
     @property
     def holds(self) -> bool:

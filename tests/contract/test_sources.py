@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from ingest.connectors.journal.entries import Cutter, Entry
 from ingest.testing.clock import ManualClock
 from ingest.testing.source_contract import SourceContract
 from tests.builders.waiting import until
@@ -53,6 +54,97 @@ class GzipRig(FileRig):
     def write(self, data):
         super().write(gzip.compress(data))
         self.clock.advance(2.0)
+
+
+class SpoolRig:
+    """One file that a job appends whole lines to, and at the end what is left: spooled files are finished."""
+
+    def __init__(self, directory):
+        self.clock = ManualClock()
+        self.path = directory / "in" / "export.csv"
+        self.path.parent.mkdir()
+        self.waiting = b""
+
+    def build(self, context, **options):
+        return build("spool", context, paths=[str(self.path.parent / "*.csv")], settle=1.0, **options)
+
+    def write(self, data):
+        whole, newline, self.waiting = (self.waiting + data).rpartition(b"\n")
+        self.append(whole + newline)
+
+    def append(self, data):
+        if data:
+            with self.path.open("ab") as file:
+                file.write(data)
+
+    def finish(self):
+        self.append(self.waiting)
+        self.waiting = b""
+
+
+class JournaldRig:
+    """A journal whose entries are numbered lines; the rig prints them through the standard output of a command."""
+
+    def __init__(self, directory):
+        self.clock = ManualClock()
+        self.directory = directory
+        self.lines = []
+        self.rest = b""
+        self.runs = 0
+        self.source = None
+        self.pipes = []
+
+    def build(self, context, **options):
+        self.source = build("journald", context, **options)
+        self.source.command = self.command
+        self.source.check = lambda: None
+        start = self.source._start
+
+        def start_and_print():
+            start()
+            self.source._cutter = Cutter(numbered)
+            self.pipes.append(os.open(self.fifo, os.O_WRONLY))
+            self.print(int(self.source._place.cursor or 0))
+            if context.once:
+                self.end()
+
+        self.source._start = start_and_print
+        return self.source
+
+    def command(self, place):
+        self.runs += 1
+        self.fifo = self.directory / f"fifo{self.runs}"
+        os.mkfifo(self.fifo)
+        return ["cat", str(self.fifo)]
+
+    def write(self, data):
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        begin = len(self.lines)
+        self.lines += whole
+        self.print(begin)
+
+    def print(self, begin):
+        if self.source and self.source._run:
+            with open(f"/proc/{self.source._run.pid}/fd/1", "wb") as output:
+                output.write(b"".join(b"%d %s\n" % line for line in list(enumerate(self.lines))[begin:]))
+
+    def finish(self):
+        pass
+
+    def end(self):
+        """Let the command end with 0."""
+        os.close(self.pipes.pop())
+        os.waitid(os.P_PID, self.source._run.pid, os.WEXITED | os.WNOWAIT)
+
+    def close(self):
+        self.source.close()
+        for pipe in self.pipes:
+            os.close(pipe)
+
+
+def numbered(line):
+    cursor, _, value = line.partition(b" ")
+    return Entry(cursor.decode(), 0, value)
 
 
 class StdinRig:
@@ -200,6 +292,43 @@ class TestFile(SourceContract):
     @pytest.fixture
     def rig(self, tmp_path):
         return FileRig(tmp_path)
+
+
+class TestSpool(SourceContract):
+    connector = "spool"
+
+    @pytest.fixture
+    def rig(self, tmp_path):
+        return SpoolRig(tmp_path)
+
+
+class TestJournald(SourceContract):
+    connector = "journald"
+
+    @pytest.fixture
+    def rig(self, tmp_path):
+        rig = JournaldRig(tmp_path)
+        yield rig
+        rig.close()
+
+    def test_an_unterminated_last_line_is_given_out_flagged_once_nothing_more_comes(self):
+        """An entry is whole: what a run did not print to its end is printed again by the next one."""
+        source = self.start()
+        with open(f"/proc/{source._run.pid}/fd/1", "wb") as output:
+            output.write(b"0 whole\n1 half")
+        reading = self.read(source)
+
+        self.rig.end()
+
+        assert reading.values == [b"whole"]
+        assert self.read(source).lines == []
+
+    def test_a_line_end_that_the_bytes_do_not_decide_is_kept_when_they_are_read_again(self):
+        """There is none."""
+        source = self.start()
+        self.rig.write(b"whole\nhalf")
+
+        assert not any(block.boundary for block in self.read(source).blocks)
 
 
 class TestExec(SourceContract):

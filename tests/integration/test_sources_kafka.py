@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from tests.servers.kafka import KafkaServer
 from tests.servers.process import free_port
 
 pytestmark = pytest.mark.kafka
+
+JOURNAL_REMOTE = "/lib/systemd/systemd-journal-remote"
 
 
 def configured(directory, server, topic, table):
@@ -211,6 +214,73 @@ while True:
 
     for numbers in by_life().values():
         assert numbers == list(range(len(numbers))), "no hole, no repeat, in order"
+
+
+@pytest.mark.parametrize("when_done", ["keep", "delete", "move"])
+def test_spooled_files_survive_kill_9_and_each_line_is_there_once(kafka, shipping, tmp_path, when_done):
+    for name in ("in", "done", "new"):
+        (tmp_path / name).mkdir()
+    done = f'done_dir = "{tmp_path}/done"' if when_done == "move" else ""
+    table = f'type = "spool"\npaths = ["{tmp_path}/in/*"]\nwhen_done = "{when_done}"\nsettle = "0s"\n{done}'
+    shipper, topic = shipping(table)
+    expected = []
+    for number in range(12):
+        lines = [b"file %d line %d" % (number, line) for line in range(20_000)]
+        expected += lines
+        content = b"\n".join(lines)
+        path = tmp_path / "new" / f"{number}"
+        path.write_bytes(gzip.compress(content, 1) if number % 2 else content)
+        path.rename(tmp_path / "in" / f"{number}")
+        if number % 3 == 2:
+            values(kafka, topic, 15_000 * number)
+            shipper.kill()
+            shipper.start()
+
+    assert sorted(values(kafka, topic, len(expected))) == sorted(expected)
+    until(lambda: len(list((tmp_path / "in").iterdir())) == (12 if when_done == "keep" else 0))
+    assert len(list((tmp_path / "done").iterdir())) == (12 if when_done == "move" else 0)
+    assert shipper.stop() == 0
+
+
+def test_a_run_with_once_takes_away_what_it_shipped(kafka, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.gz").write_bytes(gzip.compress(b"1\n2"))
+    topic = make_topic(kafka)
+    table = f'type = "spool"\npaths = ["{tmp_path}/in/*"]\nwhen_done = "delete"\nsettle = "0s"'
+    config = configured(tmp_path, kafka, topic, table)
+
+    done = run(["ship", "-c", str(config), "--once"])
+
+    assert done.returncode == 0, done.stderr
+    assert values(kafka, topic, 2) == [b"1", b"2"]
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+@pytest.mark.skipif(
+    shutil.which("journalctl") is None or not os.path.exists(JOURNAL_REMOTE),
+    reason="journalctl and systemd-journal-remote are not installed",
+)
+def test_entries_of_a_journal_survive_kill_9(kafka, shipping, tmp_path):
+    (tmp_path / "journal").mkdir()
+    writer = subprocess.Popen([JOURNAL_REMOTE, "-o", tmp_path / "journal" / "x.journal", "-"], stdin=subprocess.PIPE)
+
+    def write(begin, end):
+        for number in range(begin, end):
+            time = b"__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n" % (1_700_000_000_000_000 + number, number + 1)
+            writer.stdin.write(time + b"_BOOT_ID=%032x\nPRIORITY=6\nMESSAGE=message %d\n\n" % (1, number))
+        writer.stdin.flush()
+
+    shipper, topic = shipping(f'type = "journald"\ndirectory = "{tmp_path}/journal"')
+    for life in range(4):
+        write(2000 * life, 2000 * (life + 1))
+        values(kafka, topic, 2000 * life + 1000)
+        shipper.kill()
+        shipper.start()
+    writer.communicate()
+
+    found = [json.loads(value)["MESSAGE"] for value in values(kafka, topic, 8000)]
+    assert found == [f"message {number}" for number in range(8000)]
+    assert shipper.stop() == 0
 
 
 def test_a_request_is_answered_once_its_lines_are_in_kafka(kafka, shipping):

@@ -125,3 +125,27 @@ def test_a_line_without_end_needs_no_more_memory_than_it_may_be_long():
     assert all_values(blocks) == [b"x" * 100, b"next"]
     assert blocks[0].flags == {0: Flag(("truncated",), 10_000_000)}
     assert blocks[1].positions.tolist() == [10_000_001, 10_000_006]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_an_assembler_that_begins_in_the_middle_goes_on_with_the_same_lines(encoding):
+    content = ("one\n" + "\0" * 40 + "two\n\n" + "x" * 300 + "\nrest").encode(encoding)
+
+    def rows(blocks):
+        return [
+            line for block in blocks for line in zip(pairwise(block.positions.tolist()), values(block), strict=True)
+        ]
+
+    def feed(assembler, begin):
+        pieces = [content[place : place + 4] for place in range(begin, len(content), 4)]
+        blocks = [block for piece in pieces for block in assembler.feed(STREAM, piece)]
+        return blocks + assembler.feed(STREAM, b"", closing=True)
+
+    whole = Assembler(Framing(100, True, encoding))
+    blocks = feed(whole, 0)
+
+    assert len(blocks) > 10
+    for number, block in enumerate(blocks[:-1]):
+        before = content[max(0, block.end - 10) : block.end]
+        again = Assembler(whole.framing, block.end, int(block.positions[-1]), before)
+        assert rows(feed(again, block.end)) == rows(blocks[number + 1 :])
