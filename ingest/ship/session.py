@@ -63,7 +63,7 @@ class Surroundings:
     health: Health
     log: Log
     max_inflight: int = 16 << 20
-    save_interval: float = 0.25
+    save_interval: float = 0.5
     new_generation: Callable[[], int] = random_generation
 
 
