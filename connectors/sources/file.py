@@ -20,10 +20,10 @@ from ingest.api import (
     StreamState,
     StreamStatus,
 )
+from ingest.connectors.marks.mark import Content
 from ingest.connectors.tail.claims import claims
 from ingest.connectors.tail.deleted import surplus
 from ingest.connectors.tail.handles import Handles, Key, OtherFile, bounded
-from ingest.connectors.tail.identity import Content
 from ingest.connectors.tail.options import FileOptions
 from ingest.connectors.tail.paths import Globs, Listing
 from ingest.connectors.tail.plain import Plain

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from ingest.api import FileFacts, StreamState
+from ingest.connectors.marks.mark import Heads, Mark
 
-from .mark import Key, Mark
+from .mark import Key
 
 
 def claims(
@@ -22,15 +22,14 @@ def claims(
         states: its generations; those that can't be understood claim nothing.
         files: what is asked about.
     """
-    heads: defaultdict[int, dict[Mark, str]] = defaultdict(dict)
+    heads = Heads()
     for state in states:
         found: Any = state.state or state.birth
         try:
             mark = Mark.from_json(found["head"])
         except (KeyError, TypeError, ValueError):
             continue
-        if mark.length:
-            heads[mark.length][mark] = state.path
+        heads.add(mark, state.path)
     claimed: dict[str, str] = {}
     for file in files:
         key = (file.device, file.inode)
@@ -39,7 +38,7 @@ def claims(
             claimed[file.path] = f"is matched by its paths{same}"
         elif done_dir is not None and below(file.path, done_dir):
             claimed[file.path] = f"was read by it and moved to {done_dir}"
-        elif (path := _read_as(file.head, heads)) is not None:
+        elif (path := heads.find(file.head)) is not None:
             claimed[file.path] = f"begins with what it read from {path}"
     return claimed
 
@@ -47,12 +46,3 @@ def claims(
 def below(path: str, directory: str) -> bool:
     """Whether the path is in the directory, however deep."""
     return path.startswith(directory.rstrip("/") + "/")
-
-
-def _read_as(head: bytes, heads: defaultdict[int, dict[Mark, str]]) -> str | None:
-    for length in sorted(heads, reverse=True):
-        if len(head) >= length:
-            path = heads[length].get(Mark.of(head[:length], length))
-            if path is not None:
-                return path
-    return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from ingest.connectors.marks.mark import HEAD, Mark
+
 from .content import Content
-from .mark import HEAD, Comparing, Evidence, Mark
+from .mark import Comparing, Evidence
 from .spooled import Seen, Spooled, shown
 
 _STEP: Final = 256 << 10

@@ -4,43 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeAlias
+from typing import TypeAlias
 
-HEAD: Final = 1024
-"""Bytes of the content's head that are marked; fewer where it has fewer."""
-TAIL: Final = 4096
-"""Bytes before the place that was read up to which are marked."""
+from ingest.connectors.marks.mark import Mark
 
 Key: TypeAlias = tuple[int, int]
 """Device and inode."""
 Stamp: TypeAlias = tuple[int, int]
 """Size in bytes and mtime in nanoseconds, of the file itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A digest of the `length` bytes of content that end at position `end`."""
-
-    end: int
-    length: int
-    digest: str
-
-    @classmethod
-    def of(cls, data: bytes, end: int) -> Self:
-        """Mark `data`, which ends at position `end`."""
-        return cls(end, len(data), hashlib.blake2b(data, digest_size=16).hexdigest())
-
-    def to_json(self) -> list[Any]:
-        """Return what `from_json` reads."""
-        return [self.end, self.length, self.digest]
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """Raise TypeError or ValueError for anything that `to_json` does not return."""
-        end, length, digest = value
-        if not (isinstance(end, int) and isinstance(length, int) and isinstance(digest, str) and 0 <= length <= end):
-            raise ValueError(f"not a mark: {value!r}")
-        return cls(end, length, digest)
 
 
 class Comparing:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ingest.api import Assembler, LineBlock, Stream
+from ingest.connectors.marks.mark import TAIL, Mark
 
 from .content import Content
-from .mark import TAIL, Mark
 from .spooled import Spooled
 
 

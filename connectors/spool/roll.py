@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from ingest.api import Framing, LineBlock, SourceContext, Stream, StreamState, StreamStatus
+from ingest.connectors.marks.mark import Mark
 
 from .examination import Examination
-from .mark import Key, Mark, decide
+from .mark import Key, decide
 from .spooled import Seen, Spooled, restore, shown
 
 _FORGETTABLE: Final = 1 << 16  # generations that the house is told of; it asks every few seconds

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.api import Framing, StateDamaged, StreamState
+from ingest.connectors.marks.mark import Mark
 
-from .mark import Key, Mark, Stamp
+from .mark import Key, Stamp
 
 
 def shown(path: str) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ingest.connectors.marks.mark import HEAD, TAIL, Content, Mark
+
 from .dormant import Candidate
 from .handles import Key
-from .identity import HEAD, TAIL, Content, Mark, decide, examine
+from .identity import decide, examine
 from .tailed import TailedFile
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ingest.api import FileFacts, StreamState
+from ingest.connectors.marks.mark import Heads, Mark
 
 from .handles import Key
-from .identity import Mark
 from .paths import Listing
 
 
@@ -38,10 +37,9 @@ def claims(listing: Listing, states: Sequence[StreamState], files: Sequence[File
     listed = {(found.st_dev, found.st_ino): path for path, found in listing.files.items()}
     known = [found for state in states if (found := _known(state)) is not None]
     unread = {one.key: one.path for one in known if not one.head.length}
-    heads: defaultdict[int, dict[Mark, str]] = defaultdict(dict)
+    heads = Heads()
     for one in known:
-        if one.head.length:
-            heads[one.head.length][one.head] = one.path
+        heads.add(one.head, one.path)
     claimed: dict[str, str] = {}
     for file in files:
         key = (file.device, file.inode)
@@ -50,18 +48,9 @@ def claims(listing: Listing, states: Sequence[StreamState], files: Sequence[File
             claimed[file.path] = f"is matched by its paths{same}"
         elif key in unread:
             claimed[file.path] = f"is known to it as {unread[key]}"
-        elif (path := _read_as(file.head, heads)) is not None:
+        elif (path := heads.find(file.head)) is not None:
             claimed[file.path] = f"begins with what it read from {path}"
     return claimed
-
-
-def _read_as(head: bytes, heads: defaultdict[int, dict[Mark, str]]) -> str | None:
-    for length in sorted(heads, reverse=True):
-        if len(head) >= length:
-            path = heads[length].get(Mark.of(head[:length], length))
-            if path is not None:
-                return path
-    return None
 
 
 def _known(state: StreamState) -> Known | None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ingest.connectors.marks.mark import HEAD, Mark
+
 from .handles import Key
-from .identity import HEAD, Kinship, Mark
+from .identity import Kinship
 from .names import Index, Names
 from .rotation import is_compressed
 from .tailed import TailedFile

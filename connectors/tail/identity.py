@@ -6,14 +6,10 @@ A known file is recognised by two marks of bytes that were read: its head, and t
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, Self, TypeAlias
+from typing import Literal, TypeAlias
 
-HEAD: Final = 1024
-"""Bytes of the head that are marked; fewer while fewer have been read."""
-TAIL: Final = 4096
-"""Bytes before the position that are marked: several lines, since the ends of lines are often alike."""
+from ingest.connectors.marks.mark import HEAD, Content, Mark
 
 Kinship: TypeAlias = Literal["inode", "device", "copy", "content"]
 """Why a file might be a known one.
@@ -21,55 +17,6 @@ Kinship: TypeAlias = Literal["inode", "device", "copy", "content"]
 inode: same device and inode. device: same inode on another device (mounted again). copy: the name of a rotated copy of
 the known file. content: none of these, at start only (restored, moved to another machine).
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A digest of the `length` bytes that end at position `end`."""
-
-    end: int
-    length: int
-    digest: str
-
-    @classmethod
-    def of(cls, data: bytes, end: int) -> Self:
-        """Mark `data`, which ends at position `end`."""
-        return cls(end, len(data), hashlib.blake2b(data, digest_size=16).hexdigest())
-
-    def matches(self, content: Content) -> bool:
-        """Whether the content holds the marked bytes."""
-        return content.mark(self.end - self.length, self.end) == self
-
-    def to_json(self) -> list[Any]:
-        """Return what `from_json` reads."""
-        return [self.end, self.length, self.digest]
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """Raise TypeError or ValueError for anything that `to_json` does not return."""
-        end, length, digest = value
-        if not (isinstance(end, int) and isinstance(length, int) and isinstance(digest, str) and 0 <= length <= end):
-            raise ValueError(f"not a mark: {value!r}")
-        return cls(end, length, digest)
-
-
-class Content(Protocol):
-    """What is in a file: its bytes, or what these decompress to. Positions are positions in there.
-
-    Every method raises OSError where the disk says so.
-    """
-
-    def size(self) -> int:
-        """Return how many bytes there are now."""
-        ...
-
-    def pread(self, length: int, start: int) -> bytes:
-        """Return the bytes [start, start + length), fewer where the content ends before."""
-        ...
-
-    def mark(self, start: int, end: int) -> Mark | None:
-        """Mark the bytes [start, end); None where there are fewer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

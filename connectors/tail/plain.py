@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from .identity import Mark
+from ingest.connectors.marks.mark import Mark
 
 
 @dataclass(frozen=True, slots=True)

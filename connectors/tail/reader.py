@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ingest.api import Lines, long_line, split_lines
+from ingest.connectors.marks.mark import HEAD, TAIL, Content, Mark
 
-from .identity import HEAD, TAIL, Content, Mark
 from .tailed import TailedFile
 
 _SMALL: Final = 64 << 10  # below, a copy is cheaper than keeping the whole chunk in memory until it is acknowledged

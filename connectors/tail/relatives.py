@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ingest.connectors.marks.mark import TAIL, Content, Mark
+
 from .admission import alike
 from .dormant import Dormant
 from .handles import Handles, Key
-from .identity import TAIL, Content, Mark
 from .names import Names
 from .plain import Plain
 from .survey import Span

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ingest.api import Framing, SourceContext, StreamState
+from ingest.connectors.marks.mark import HEAD, TAIL, Content, Mark
 
 from .absent import Sightings, seek, stats
 from .admission import Begin, Newcomer, Resume, Skip, Wait, admit
@@ -13,7 +14,7 @@ from .deleted import held
 from .dormant import Dormant
 from .gzipped import Gzipped, Patience
 from .handles import Handles, Key
-from .identity import HEAD, TAIL, Content, Mark, decide, examine
+from .identity import decide, examine
 from .paths import Listing
 from .plain import Plain
 from .relatives import Relative, Relatives

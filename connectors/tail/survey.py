@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
+from ingest.connectors.marks.mark import HEAD, TAIL, Mark
+
 from .gunzip import Ending, Gunzip
-from .identity import HEAD, TAIL, Mark
 
 Span: TypeAlias = tuple[int, int]
 """Positions [start, end)."""

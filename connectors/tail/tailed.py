@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ingest.api import Framing, StateDamaged, StreamState
+from ingest.connectors.marks.mark import Mark
 
 from .handles import Key
-from .identity import Mark
 from .survey import Version
 from .unpacked import Unpacked
 

@@ -10,8 +10,9 @@ import errno
 import os
 from typing import Final
 
+from ingest.connectors.marks.mark import TAIL, Mark
+
 from .gunzip import Gunzip
-from .identity import TAIL, Mark
 from .survey import Surveyed
 
 _PIECE: Final = 256 << 10

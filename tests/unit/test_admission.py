@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from ingest.api import Framing
+from ingest.connectors.marks.mark import HEAD, TAIL, Mark
 from ingest.connectors.tail.admission import Newcomer, Wait, admit
-from ingest.connectors.tail.identity import HEAD, TAIL, Mark
 from ingest.connectors.tail.tailed import TailedFile
 
 LONG = b"".join(b"line %d\n" % number for number in range(2000))

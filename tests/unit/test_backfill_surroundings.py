@@ -20,7 +20,7 @@ from ingest.cli.interrupts import Interrupts
 from ingest.cli.outcomes import print_outcomes, print_plan
 from ingest.cli.progress import FileProgress
 from ingest.config.load import load
-from ingest.connectors.tail.identity import Mark
+from ingest.connectors.marks.mark import Mark
 from ingest.errors import OutcomeUnknown, Refused, StateDamaged, Unavailable, UsageError
 from ingest.ship.checkpoint_file import Content, encode
 from ingest.ship.entry import Entry

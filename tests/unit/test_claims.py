@@ -5,8 +5,8 @@ import os
 import pytest
 
 from ingest.api import FileFacts, SourceContext, StreamState
+from ingest.connectors.marks.mark import Mark
 from ingest.connectors.sources.file import FileOptions, FileSource
-from ingest.connectors.tail.identity import Mark
 
 HEAD = b"a line like any other\n" * 100
 

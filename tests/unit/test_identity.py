@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from ingest.connectors.tail.identity import HEAD, TAIL, Evidence, Mark, decide, examine
+from ingest.connectors.marks.mark import HEAD, TAIL, Mark
+from ingest.connectors.tail.identity import Evidence, decide, examine
 from ingest.connectors.tail.plain import Plain
 from ingest.connectors.tail.rotation import family, originals
 

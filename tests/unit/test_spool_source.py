@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from ingest.api import ConfigError, FileFacts, Flag, MultilineOptions, Refused, StreamState
+from ingest.connectors.marks.mark import Mark
 from ingest.connectors.sources.spool import SpoolOptions, SpoolSource
 from ingest.connectors.spool import content as content_module
 from ingest.connectors.spool import desk as desk_module
 from ingest.connectors.spool.content import Damaged, Gunzip
-from ingest.connectors.spool.mark import Comparing, Evidence, Mark, decide
+from ingest.connectors.spool.mark import Comparing, Evidence, decide
 from ingest.connectors.spool.settling import Settling
 from ingest.testing.clock import ManualClock
 from tests.builders.sources import Events, all_values, context, values

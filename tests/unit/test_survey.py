@@ -6,9 +6,9 @@ import random
 
 import pytest
 
+from ingest.connectors.marks.mark import HEAD, TAIL, Mark
 from ingest.connectors.tail.gunzip import Ending
 from ingest.connectors.tail.gzipped import Gzip, Patience, Refuse, next_step
-from ingest.connectors.tail.identity import HEAD, TAIL, Mark
 from ingest.connectors.tail.survey import Survey, Surveyed
 from ingest.connectors.tail.unpacked import Unpacked
 

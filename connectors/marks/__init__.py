@@ -1,0 +1,1 @@
+"""Marks of content, by which a file is known again whatever it is called."""
