@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, ClassVar, Final
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 from ingest.api import (
     Assembler,
     Duration,
     Framing,
-    LineBlock,
     Refused,
     Size,
-    Source,
     SourceContext,
     SourceOptions,
     StreamState,
-    StreamStatus,
     Unavailable,
     option,
 )
@@ -25,12 +22,7 @@ from ingest.connectors.command.run import Run
 from ingest.connectors.command.times import next_turn, pause_after
 from ingest.connectors.queue.frame import Held
 from ingest.connectors.queue.piece import Piece
-from ingest.connectors.queue.queues import Queues
-
-_CHUNK: Final = 1 << 20
-_LEAST: Final = 64 << 10
-_FIRST_NAP: Final = 0.01  # seconds; doubled while nothing comes
-_LONGEST_NAP: Final = 0.1  # seconds
+from ingest.connectors.queue.source import CHUNK, QueuedSource
 
 
 class ExecOptions(SourceOptions):
@@ -72,7 +64,7 @@ class ExecOptions(SourceOptions):
             raise ValueError("`command` names no program")
 
 
-class ExecSource(Source[ExecOptions]):
+class ExecSource(QueuedSource[ExecOptions]):
     """One stream, one generation through all runs; an unterminated last line of a run is given out, flagged "partial".
 
     What was read is on disk before it is handed out. What the command wrote and nobody read yet is lost in a crash,
@@ -82,9 +74,8 @@ class ExecSource(Source[ExecOptions]):
     Options: ClassVar[type[SourceOptions]] = ExecOptions
 
     def __init__(self, options: ExecOptions, context: SourceContext) -> None:
-        super().__init__(options, context)
+        super().__init__(options, context, options.queue_bytes)
         self._name = f"exec:{options.name}"
-        self._queues = Queues(context, options, options.queue_bytes)
         self._framing = options.framing(context.max_line)
         self._lines = Assembler(self._framing)
         self._held = Held()
@@ -97,11 +88,10 @@ class ExecSource(Source[ExecOptions]):
         """When the next run is due, or the one that goes on was."""
         self._pause: float | None = None
         self._over = False
-        self._nap = _FIRST_NAP
 
     def resume(self, states: Sequence[StreamState]) -> None:
         """See `Source.resume`; the command is started."""
-        self._queues.resume(states, [self._name])
+        self.queues.resume(states, [self._name])
         self._give_out_held()
         self._turn = self.context.clock.monotonic()
         try:
@@ -112,43 +102,17 @@ class ExecSource(Source[ExecOptions]):
                 "correct `command`"
             ) from error
 
-    def poll(self, max_bytes: int) -> list[LineBlock]:
-        """See `Source.poll`."""
-        blocks = self._queues.take(max_bytes)
-        left = max_bytes - sum(block.nbytes for block in blocks)
-        if left > 0:
-            self._read(min(_CHUNK, max(_LEAST, left)))
-            blocks += self._queues.take(left)
-        self._nap = _FIRST_NAP if blocks else min(_LONGEST_NAP, 2 * self._nap)
-        return blocks
-
-    def absorb(self) -> None:
-        """See `Source.absorb`."""
-        self._read(_CHUNK)
-
     def next_poll(self) -> float:
         """See `Source.next_poll`."""
-        if self._queues.pending:
+        if self.queues.pending:
             return 0.0
         if self._run is None:
-            return self._nap if self._over else max(0.0, self._turn - self.context.clock.monotonic())
-        return 0.0 if self._run.readable() and self._queues.room(self._name) else self._nap
-
-    def acknowledged(self, generation: int, position: int) -> None:
-        """See `Source.acknowledged`."""
-        self._queues.acknowledged(generation, position)
+            return self.nap if self._over else max(0.0, self._turn - self.context.clock.monotonic())
+        return 0.0 if self._run.readable() and self.queues.room(self._name) else self.nap
 
     def finished(self) -> bool:
         """See `Source.finished`: with `once` after one run."""
-        return self._over and not self._queues.pending and not self._queues.waiting
-
-    def forgettable(self) -> Iterable[int]:
-        """See `Source.forgettable`."""
-        return self._queues.forgettable()
-
-    def status(self) -> list[StreamStatus]:
-        """See `Source.status`."""
-        return self._queues.status()
+        return self._over and not self.queues.pending and not self.queues.waiting
 
     def close(self) -> None:
         """See `Source.close`: SIGTERM, after a few seconds SIGKILL; what the command still wrote is kept."""
@@ -159,10 +123,10 @@ class ExecSource(Source[ExecOptions]):
             run.end()
             self._feed(b"", closing=True)
         try:
-            self._queues.commit()
+            self.queues.commit()
         except Unavailable as error:
             self.context.event("the command's last lines are lost", why=str(error))
-        self._queues.close()
+        self.queues.close()
 
     # ── the command ──
 
@@ -177,7 +141,7 @@ class ExecSource(Source[ExecOptions]):
             self.context.event("command can't be started", why=error.strerror or str(error))
             self._plan(started=self._turn, code=1)
 
-    def _read(self, size: int) -> None:
+    def read(self, size: int) -> None:
         """Take what the command wrote, and make it durable."""
         now = self.context.clock.monotonic()
         if self._run is None and not self._over and now >= self._turn:
@@ -185,15 +149,15 @@ class ExecSource(Source[ExecOptions]):
         if self._run is not None:
             self._hear(self._run)
             gone = self._run.over(now)  # asked first: what it wrote before it ended is read below
-            while size > 0 and self._queues.room(self._name) and (data := self._run.read(size)):
+            while size > 0 and self.queues.room(self._name) and (data := self._run.read(size)):
                 self._feed(data)
                 size -= len(data)
                 self._read_at = now
             if self._event_patience is not None and now - self._read_at >= self._event_patience and self._lines.holds:
                 self._feed(b"", settled=True)
-            if gone and size > 0 and self._queues.room(self._name):
+            if gone and size > 0 and self.queues.room(self._name):
                 self._end(self._run)
-        self._queues.commit()
+        self.queues.commit()
 
     def _end(self, run: Run) -> None:
         self._run = None
@@ -215,13 +179,13 @@ class ExecSource(Source[ExecOptions]):
             self._turn = now + self._pause
 
     def _hear(self, run: Run, closing: bool = False) -> None:
-        self._complaints.hear(run.read_errors(_CHUNK), self.context.clock.monotonic(), closing)
+        self._complaints.hear(run.read_errors(CHUNK), self.context.clock.monotonic(), closing)
 
     # ── its lines ──
 
     def _feed(self, data: bytes, closing: bool = False, settled: bool = False) -> None:
         """Put the lines that `data` completes into the queue, with what is held back of the last one."""
-        log = self._queues.log(self._name)
+        log = self.queues.log(self._name)
         before = self._lines.position
         self._fed += len(data)
         begin = before
@@ -233,14 +197,14 @@ class ExecSource(Source[ExecOptions]):
 
     def _give_out_held(self) -> None:
         """The run that an unterminated line belongs to is over."""
-        held = self._queues.log(self._name).held
+        held = self.queues.log(self._name).held
         if held.beyond:
             length = len(held.data) + held.beyond
-            self._queues.add(self._name, Piece.of_long_line(held.data, length, True, self._framing))
-            self._queues.log(self._name).hold(Held())
+            self.queues.add(self._name, Piece.of_long_line(held.data, length, True, self._framing))
+            self.queues.log(self._name).hold(Held())
         elif held.data:
             self._feed(held.data, closing=True)
-        self._queues.commit()
+        self.queues.commit()
 
 
 def held_back(before: Held, data: bytes, left: int, moved: bool, framing: Framing) -> Held:

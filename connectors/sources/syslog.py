@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import selectors
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final, TypeAlias
 
 from ingest.api import (
     ConfigError,
     Duration,
-    LineBlock,
     Size,
-    Source,
     SourceContext,
     SourceOptions,
     StreamState,
-    StreamStatus,
     Unavailable,
     option,
 )
 from ingest.connectors.listen.address import parse
 from ingest.connectors.listen.ports import Connection, Datagrams, Door
 from ingest.connectors.queue.piece import Piece
-from ingest.connectors.queue.queues import Queues
+from ingest.connectors.queue.source import CHUNK, QueuedSource
 
-_CHUNK: Final = 1 << 20  # bytes of one poll, made durable together
 _LAST_ROUNDS: Final = 16  # of so many bytes each that are read when it ends
-_LEAST: Final = 64 << 10
-_FIRST_NAP: Final = 0.005  # seconds; doubled while nothing comes
-_LONGEST_NAP: Final = 0.05  # seconds
 _ACCEPTED: Final = 4096  # bytes that a new connection counts for
 _PAUSE: Final = 1.0  # seconds until a connection is accepted again where no more could be had
 _QUIET: Final = 60.0  # seconds between two complaints of one kind
@@ -91,7 +84,7 @@ class SyslogOptions(SourceOptions):
             raise ConfigError("listen", "names an address twice")
 
 
-class SyslogSource(Source[SyslogOptions]):
+class SyslogSource(QueuedSource[SyslogOptions]):
     """Each address is a stream, with one generation; a message is a line, newlines in it included.
 
     What was read is on disk before it is handed out. What a sender sent and nobody read yet is lost in a crash.
@@ -103,8 +96,7 @@ class SyslogSource(Source[SyslogOptions]):
     Options: ClassVar[type[SourceOptions]] = SyslogOptions
 
     def __init__(self, options: SyslogOptions, context: SourceContext) -> None:
-        super().__init__(options, context)
-        self._queues = Queues(context, options, options.queue_bytes)
+        super().__init__(options, context, options.queue_bytes)
         self._framing = options.framing(context.max_line)
         self._selector = selectors.DefaultSelector()
         self._turn = 0
@@ -113,7 +105,6 @@ class SyslogSource(Source[SyslogOptions]):
         """They are hung up on once what they sent is durable, so that a sender may wait for that."""
         self._complained: dict[str, float] = {}
         self._quiet = False
-        self._nap = _FIRST_NAP
         with contextlib.ExitStack() as undo:
             undo.callback(self._hang_up)
             for address in map(parse, options.listen):
@@ -125,41 +116,15 @@ class SyslogSource(Source[SyslogOptions]):
 
     def resume(self, states: Sequence[StreamState]) -> None:
         """See `Source.resume`."""
-        self._queues.resume(states, self.options.listen)
-
-    def poll(self, max_bytes: int) -> list[LineBlock]:
-        """See `Source.poll`."""
-        blocks = self._queues.take(max_bytes)
-        left = max_bytes - sum(block.nbytes for block in blocks)
-        if left > 0:
-            self._read(min(_CHUNK, max(_LEAST, left)))
-            blocks += self._queues.take(left)
-        self._nap = _FIRST_NAP if blocks else min(_LONGEST_NAP, 2 * self._nap)
-        return blocks
-
-    def absorb(self) -> None:
-        """See `Source.absorb`."""
-        self._read(_CHUNK)
+        self.queues.resume(states, self.options.listen)
 
     def next_poll(self) -> float:
         """See `Source.next_poll`."""
-        return 0.0 if self._queues.pending or self._ready() else self._nap
-
-    def acknowledged(self, generation: int, position: int) -> None:
-        """See `Source.acknowledged`."""
-        self._queues.acknowledged(generation, position)
+        return 0.0 if self.queues.pending or self._ready() else self.nap
 
     def finished(self) -> bool:
         """See `Source.finished`: with `once` when what had come was read."""
-        return self.context.once and self._quiet and not self._queues.pending and not self._queues.waiting
-
-    def forgettable(self) -> Iterable[int]:
-        """See `Source.forgettable`."""
-        return self._queues.forgettable()
-
-    def status(self) -> list[StreamStatus]:
-        """See `Source.status`."""
-        return self._queues.status()
+        return self.context.once and self._quiet and not self.queues.pending and not self.queues.waiting
 
     def close(self) -> None:
         """See `Source.close`; what had come is read and kept."""
@@ -170,21 +135,21 @@ class SyslogSource(Source[SyslogOptions]):
                 self._forget(port)
         try:
             for _ in range(_LAST_ROUNDS):
-                self._read(_CHUNK)
+                self.read(CHUNK)
                 if self._quiet:
                     break
             for port in self._ports():
                 if isinstance(port, Connection):
                     self._add(port, port.finish())
-            self._queues.commit()
+            self.queues.commit()
         except Unavailable as error:
             self.context.event("the last messages are lost", why=str(error))
         self._hang_up()
-        self._queues.close()
+        self.queues.close()
 
     # ── reading ──
 
-    def _read(self, size: int) -> None:
+    def read(self, size: int) -> None:
         """Take what came, every sender in its turn, and make it durable."""
         self._quiet = True
         while size > 0 and (ready := self._ready()):
@@ -194,15 +159,15 @@ class SyslogSource(Source[SyslogOptions]):
                 if size <= 0:
                     break
         self._close_idle()
-        self._queues.commit()
-        if not self._queues.waiting:
+        self.queues.commit()
+        if not self.queues.waiting:
             self._hang_up_on_parting()
 
     def _ready(self) -> list[Port]:
         """Return what can be read and whose stream has room."""
         ports: list[Port] = [key.data for key, _ in self._selector.select(0)]
         accepts = self.context.clock.monotonic() >= self._accept_at
-        return [port for port in ports if self._queues.room(port.stream) and (accepts or not isinstance(port, Door))]
+        return [port for port in ports if self.queues.room(port.stream) and (accepts or not isinstance(port, Door))]
 
     def _serve(self, port: Port) -> int:
         """Give a socket its turn; return how much that counts."""
@@ -221,9 +186,9 @@ class SyslogSource(Source[SyslogOptions]):
 
     def _add(self, port: Port, piece: Piece | None) -> None:
         if piece is not None:
-            self._queues.add(port.stream, piece)
+            self.queues.add(port.stream, piece)
         if isinstance(port, Datagrams) and port.dropped:
-            self._queues.log(port.stream).count(_KERNEL, port.dropped)
+            self.queues.log(port.stream).count(_KERNEL, port.dropped)
             self._complain("datagrams were dropped: nobody read them in time", port.stream, datagrams=port.dropped)
             port.dropped = 0
 

@@ -296,7 +296,7 @@ def test_a_command_that_does_not_end_is_killed(commands, monkeypatch):
 def test_a_full_queue_lets_the_command_wait(commands):
     script = "import sys\nfor n in range(40_000): sys.stdout.write(f'{n:0100d}\\n')"
     command = commands(sys.executable, "-c", script, once=True, queue_bytes=1 << 20, max_line=1000)
-    until(lambda: command.source.absorb() or not command.source._queues.room("exec:job"))
+    until(lambda: command.source.absorb() or not command.source.queues.room("exec:job"))
 
     blocks = []
     while not command.source.finished():

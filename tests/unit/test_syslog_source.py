@@ -240,7 +240,7 @@ def test_a_full_queue_stops_reading_and_goes_on_when_kafka_does(receivers, sende
     sending = threading.Thread(target=sender.sendall, args=[b"".join(line + b"\n" for line in lines)])
     sending.start()
 
-    until(lambda: receiver.source.absorb() or not receiver.source._queues.room(receiver.options.listen[0]))
+    until(lambda: receiver.source.absorb() or not receiver.source.queues.room(receiver.options.listen[0]))
     for _ in range(10):
         receiver.source.absorb()
     assert sending.is_alive(), "the sender has to wait"
